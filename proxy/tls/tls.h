@@ -56,6 +56,9 @@ struct ClientOptions {
   // First contact only: instead of roots, the SHA-256 (32 bytes) of the SubjectPublicKeyInfo of a root that must be in the chain the peer
   // sends. Empty otherwise.
   std::string pinned_root_spki_sha256;
+  // Sessions are resumed only between connections of one thread with the same own leaf, roots, sni, alpn, accepted_ids and this text. The
+  // endpoint's address belongs here: another replica cannot read the ticket, and offering it would only waste it.
+  std::string resumption_scope;
 };
 
 struct ServerOptions {
