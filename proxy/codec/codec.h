@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "proxy/base/buffer.h"
 #include "proxy/base/bytes.h"
@@ -76,6 +77,11 @@ class ServerCodec : public Codec {
   // content_length an HTTP/1.1 body is chunked; to a 1.0 client it ends with the connection.
   // The peer's request body, if it still comes, may be read on or the stream be Reset afterwards (early response).
   virtual void SendResponse(StreamId stream, const http::ResponseHead& head, bool end) = 0;
+  // HTTP/1: bytes of a request head have been read, the head is not complete (the owner times it). HTTP/2: always false.
+  virtual bool head_started() const = 0;
+  // For the owner's own verdict on what it was reading (408): a reply with `reason` in x-outrigger-reason and one line of text where no
+  // response has begun, GOAWAY on HTTP/2; should_close() is true afterwards.
+  virtual void ReplyAndClose(int status, std::string_view reason, std::string_view text) = 0;
 };
 
 class ClientCodec : public Codec {

@@ -31,6 +31,9 @@ class Transport final : private Connection::Handler {
   // Without TLS an accepted transport is open from the start, and OnOpen comes in the call of Start; call it once.
   void Start();
 
+  // Bytes that somebody (detection) had read from the connection before: handled as if they came now. After Start.
+  void Replay(Bytes already_read) { OnRead(already_read); }
+
   void SetHandler(Handler* handler) { handler_ = handler; }
   // Takes all of `plaintext`; one write to the socket. Before OnOpen it waits.
   void Send(Buffer* plaintext);
