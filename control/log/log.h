@@ -1,0 +1,19 @@
+// How the control plane says what happens: a function handed in, so that the simulation can collect it and the program can print it.
+// Never given secrets.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace outrigger::control {
+
+enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError };
+
+using LogFields = std::vector<std::pair<std::string_view, std::string>>;  // names are static text
+using Log = std::function<void(LogLevel level, std::string_view message, const LogFields& fields)>;
+
+}  // namespace outrigger::control
