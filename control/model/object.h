@@ -28,6 +28,7 @@ enum class Kind : uint8_t {
   kWorkload,
   kHttpRoute,
   kGrpcRoute,
+  kReferenceGrant,
   kTrafficPolicy,
   kMeshPolicy,
 };
@@ -54,7 +55,7 @@ struct Origin {
 };
 
 // std::monostate: Namespace and ServiceAccount, which carry only metadata.
-using Spec = std::variant<std::monostate, Service, Pod, EndpointSlice, Workload, Route, TrafficPolicy, MeshPolicy>;
+using Spec = std::variant<std::monostate, Service, Pod, EndpointSlice, Workload, Route, ReferenceGrant, TrafficPolicy, MeshPolicy>;
 
 struct Object {
   ObjectKey key;

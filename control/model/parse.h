@@ -21,8 +21,9 @@ struct ParseLimits {
 struct ParseResult {
   std::vector<ObjectPtr> objects;  // in order of the file
   std::vector<Problem> problems;   // in order of the file; several per document where that helps
-  // False when a problem has no key: some object of this file may have been meant, and nobody can say which.
-  bool complete() const;
+  // False when some document could have been meant as an object that was in force, and nobody can say which: a syntax error, a
+  // missing name, a misspelt kind.
+  bool complete = true;
 };
 
 // `file` is only copied into origins and problems. Documents are split at `---`; empty ones are skipped; `kind: List` of `v1`

@@ -106,4 +106,17 @@ struct Route {
   bool operator==(const Route&) const = default;
 };
 
+// gateway.networking.k8s.io ReferenceGrant: routes of other namespaces may name Services of this one as backends.
+struct ReferenceGrant {
+  struct From {
+    std::string kind;  // "HTTPRoute" or "GRPCRoute"; grants to other kinds are left out
+    std::string namespace_;
+    bool operator==(const From&) const = default;
+  };
+  std::vector<From> from;
+  bool all_services = false;          // a `to` without a name
+  std::vector<std::string> services;  // names
+  bool operator==(const ReferenceGrant&) const = default;
+};
+
 }  // namespace outrigger::control
