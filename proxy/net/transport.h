@@ -38,6 +38,9 @@ class Transport final : private Connection::Handler, private TurnTask {
 
   // Call once. Without TLS an accepted transport is open from the start, and OnOpen comes in the call of Start.
   void Start();
+  // Bytes that somebody (detection) had read from the connection before: handled as if they came now, and so the handler is called in this
+  // call. After Start.
+  void Replay(Bytes already_read) { OnRead(already_read); }
 
   void SetHandler(Handler* handler) { handler_ = handler; }
   // Takes all of `plaintext`; one write to the socket. Before OnOpen it waits, and then leaves together with the end of the handshake.
