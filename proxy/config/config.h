@@ -144,6 +144,7 @@ enum class Health : uint8_t { kHealthy, kDraining, kUnhealthy };
 
 struct Endpoint {
   net::Address address;
+  std::string address_text;      // the same as text, made once: logs name it for every request
   bool mesh = false;             // called by mTLS; else plaintext, if the cluster allows that
   std::string workload;          // name; with workload_namespace, for metrics and logs
   std::string workload_namespace;

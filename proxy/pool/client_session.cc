@@ -74,12 +74,14 @@ ClientSession::ClientSession(net::Loop* loop, SessionOwner* owner, const Options
   transport_.Start();
 }
 
-ClientSession::~ClientSession() = default;
+ClientSession::~ClientSession() {
+  if (intended_ != nullptr) intended_->session_ = nullptr;
+  for (StreamImpl* stream : streams_) stream->session_ = nullptr;
+}
 
 void ClientSession::Intend(StreamImpl* stream) {
-  if (intended_ != nullptr) intended_->session_ = nullptr;
   intended_ = stream;
-  if (stream != nullptr) stream->session_ = this;
+  stream->session_ = this;
 }
 
 void ClientSession::StartRequest(StreamImpl* stream) {
@@ -92,6 +94,11 @@ void ClientSession::StartRequest(StreamImpl* stream) {
   stream->started_ = true;
   streams_.push_back(stream);
   loop_->AtTurnEnd(this);
+}
+
+void ClientSession::StartLate(StreamImpl* stream) {
+  StartRequest(stream);
+  stream->handler_->OnStarted();
 }
 
 void ClientSession::OnOpen() {
@@ -126,14 +133,12 @@ void ClientSession::OnClosed(Error error) {
   error.fault = Fault::kUpstream;
   if (!open_) error.unseen = true;
   FailStreams(error);
-  Gone();
+  Gone(error);
 }
 
 void ClientSession::DrainEvents() {
-  draining_events_ = true;
   http::StreamEvent event;
   while (!gone_ && codec_->Next(&event)) Deliver(event);
-  draining_events_ = false;
   if (!gone_) SettleAfterEvents();
 }
 
@@ -207,6 +212,8 @@ void ClientSession::Detach(StreamImpl* stream) {
     return;
   }
   codec_->Reset(stream->id_, ErrorCode::kCancelled);
+  // An HTTP/1 connection dies with its request, and by RST: a FIN could make the server take half a body for a whole one.
+  cut_ = codec_->version() != http::Version::kHttp2;
   loop_->AtTurnEnd(this);
 }
 
@@ -240,8 +247,11 @@ void ClientSession::OnTurnEnd() {
   if (gone_) return;
   if (open_ && (codec_->should_close() || (retired_ && streams_.empty() && intended_ == nullptr))) {
     FailStreams(Error::Make(ErrorCode::kClosed, "the connection was given up", Fault::kUpstream));
-    const bool cut = codec_->version() != http::Version::kHttp2 && codec_->active_streams() > 0;
-    if (!cut) transport_.Retire();
+    if (cut_) {
+      transport_.Abort();
+    } else {
+      transport_.Retire();
+    }
     Gone();
   }
 }
@@ -274,8 +284,9 @@ void ClientSession::BecomeIdle() {
 
 void ClientSession::OnConnectTimeout() {
   if (gone_ || open_) return;
-  FailStreams(Error::Make(ErrorCode::kConnectTimeout, "no connection within the connect timeout", Fault::kUpstream, true));
-  Gone();
+  const Error error = Error::Make(ErrorCode::kConnectTimeout, "no connection within the connect timeout", Fault::kUpstream, true);
+  FailStreams(error);
+  Gone(error);
 }
 
 void ClientSession::OnIdleTimeout() {
@@ -284,12 +295,12 @@ void ClientSession::OnIdleTimeout() {
   Gone();
 }
 
-void ClientSession::Gone() {
+void ClientSession::Gone(const Error& error) {
   if (gone_) return;
   gone_ = true;
   connect_timer_.Disarm();
   idle_timer_.Disarm();
-  owner_->OnSessionGone(this, open_);
+  owner_->OnSessionGone(this, open_, error);
 }
 
 StreamImpl* ClientSession::FindStream(http::StreamId id) {

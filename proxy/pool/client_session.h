@@ -2,8 +2,10 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 #include <vector>
 
+#include "proxy/base/intrusive_list.h"
 #include "proxy/net/transport.h"
 #include "proxy/pool/pool.h"
 
@@ -11,7 +13,8 @@ namespace outrigger::pool {
 
 class ClientSession;
 
-class StreamImpl final : public Stream {
+// In an IntrusiveList while it waits for a connection, or to be told that there will be none.
+class StreamImpl final : public Stream, public ListLink<StreamImpl> {
  public:
   StreamImpl(const http::RequestHead* head, bool end, Handler* handler) : head_(head), end_(end), handler_(handler) {}
   ~StreamImpl() override;
@@ -25,6 +28,9 @@ class StreamImpl final : public Stream {
   size_t buffered() const override;
   void SetReading(bool on) override;
   void Consumed(size_t size) override;
+
+  void FailUnstarted(const Error& error) { handler_->OnFailed(error, false); }
+  Error pending_error;  // of a stream that failed before it had a connection
 
  private:
   friend class ClientSession;
@@ -44,7 +50,8 @@ class SessionOwner {
   virtual ~SessionOwner() = default;
   virtual void OnSessionIdle(ClientSession* session) = 0;      // may take a request
   virtual void OnSessionOpened(ClientSession* session) = 0;
-  virtual void OnSessionGone(ClientSession* session, bool was_open) = 0;  // to be destroyed by the owner, at the end of the turn
+  // To be destroyed by the owner, not before the turn ends. `error`: why, ok when it was an orderly end.
+  virtual void OnSessionGone(ClientSession* session, bool was_open, const Error& error) = 0;
 };
 
 class ClientSession final : private net::Transport::Handler, private net::TurnTask {
@@ -56,13 +63,15 @@ class ClientSession final : private net::Transport::Handler, private net::TurnTa
 
   // The stream this connection was opened for: started when the connection opens, failed when it does not. nullptr: none.
   void Intend(StreamImpl* stream);
-  StreamImpl* intended() const { return intended_; }
+  StreamImpl* TakeIntended() { return std::exchange(intended_, nullptr); }
 
   bool open() const { return open_ && !gone_; }
   bool gone() const { return gone_; }
   bool can_start() const { return open() && !retired_ && codec_->can_start(); }
   bool busy() const { return !streams_.empty(); }
   void StartRequest(StreamImpl* stream);
+  // The same, and tells the handler, which has been waiting.
+  void StartLate(StreamImpl* stream);
   // Finish what is carried, take nothing new.
   void Retire();
   const tls::Context* context() const { return context_; }
@@ -83,7 +92,7 @@ class ClientSession final : private net::Transport::Handler, private net::TurnTa
   void FinishStream(StreamImpl* stream);
   void Detach(StreamImpl* stream);          // destroyed by its user
   void FailStreams(const Error& error);
-  void Gone();
+  void Gone(const Error& error = {});
   void SettleAfterEvents();
   void OnConnectTimeout();
   void OnIdleTimeout();
@@ -103,7 +112,7 @@ class ClientSession final : private net::Transport::Handler, private net::TurnTa
   bool gone_ = false;
   bool retired_ = false;
   bool used_ = false;      // has carried a request before
-  bool draining_events_ = false;
+  bool cut_ = false;       // close by RST
   CallbackTimer<ClientSession, &ClientSession::OnConnectTimeout> connect_timer_{this};
   CallbackTimer<ClientSession, &ClientSession::OnIdleTimeout> idle_timer_{this};
   net::Transport transport_;

@@ -1,0 +1,436 @@
+#include "proxy/exchange/exchange.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "proxy/exchange/server_session.h"
+#include "proxy/route/route.h"
+
+namespace outrigger::exchange {
+
+using http::Known;
+using observe::Flag;
+
+Exchange::Exchange(Host* host, ServerSession* session, Path* path, http::StreamId id)
+    : host_(host), session_(session), path_(path), id_(id) {}
+
+Exchange::~Exchange() = default;
+
+// ---------------------------------------------------------------- request
+
+void Exchange::Begin(http::RequestHead* head) {
+  std::swap(head_, *head);
+  epoch_ = host_->epoch;
+  started_ = host_->loop->now();
+  started_wall_ = host_->loop->wall_now();
+  ++host_->active_requests;
+  plan_ = path_->Decide(session_->origin(), &head_, *epoch_, host_->loop->random());
+  if (plan_.reply.has_value()) {
+    SendReply(*plan_.reply);
+    return;
+  }
+  cluster_active_ = CountGuard(&plan_.cluster->state->active_requests);
+  request_has_body_ = head_.content_length.value_or(1) != 0;
+  if (plan_.forward->timeout > Duration::zero()) host_->loop->Arm(&deadline_, plan_.forward->timeout);
+  // A request without a body is complete with its head; kEnd, which comes with the same read, finds it sent already.
+  if (!request_has_body_) request_ended_ = true;
+  StartAttempt();
+}
+
+void Exchange::OnRequestData(Bytes data) {
+  record_.request_bytes += data.size();
+  if (state_ == State::kDone) {
+    session_->Consumed(id_, data.size());  // the rest of a body whose answer is out: read and dropped
+    return;
+  }
+  owed_ += data.size();
+  KeepForReplay(data);
+  if (stream_ != nullptr && stream_->started()) {
+    stream_->SendData(data);
+    if (replay_whole_) replay_sent_ = replay_.size();
+  }
+  ConsiderBackPressure();
+}
+
+// Keeps what a retry would have to send again. What outgrows the buffer can no longer be repeated; while no attempt takes it, it is
+// kept all the same, and the client is not read any further.
+void Exchange::KeepForReplay(Bytes data) {
+  const bool attempt_takes_it = stream_ != nullptr && stream_->started();
+  if (replay_whole_ && (replay_.size() + data.size() <= host_->settings.replay_bytes || !attempt_takes_it)) {
+    replay_.Append(data);
+    return;
+  }
+  if (!attempt_takes_it) return;
+  replay_whole_ = false;
+  replay_.Clear();
+  replay_sent_ = 0;
+}
+
+void Exchange::ConsiderBackPressure() {
+  const bool attempt_takes_it = stream_ != nullptr && stream_->started();
+  const size_t waiting = attempt_takes_it ? stream_->buffered() : replay_.size();
+  if (waiting <= host_->settings.high_water_bytes) {
+    session_->Consumed(id_, std::exchange(owed_, 0));
+    return;
+  }
+  if (client_paused_) return;
+  client_paused_ = true;
+  session_->SetReading(false);
+}
+
+void Exchange::ResumeClient() {
+  session_->Consumed(id_, std::exchange(owed_, 0));
+  if (!client_paused_) return;
+  client_paused_ = false;
+  session_->SetReading(true);
+}
+
+void Exchange::OnRequestTrailers(http::HeaderMap* trailers) {
+  if (state_ == State::kDone) return;
+  request_trailers_ = std::make_unique<http::HeaderMap>(std::move(*trailers));
+}
+
+void Exchange::OnRequestEnd() {
+  if (state_ == State::kDone || request_ended_) return;
+  request_ended_ = true;
+  if (stream_ == nullptr || !stream_->started()) return;
+  if (request_trailers_ != nullptr) {
+    stream_->SendTrailers(*request_trailers_);
+  } else {
+    stream_->SendEnd();
+  }
+}
+
+void Exchange::OnClientGone(const Error& error) {
+  if (state_ == State::kDone) return;
+  record_.flags = record_.flags | (error.code == ErrorCode::kProtocol ? Flag::kDPE : Flag::kDC);
+  if (record_.reason.empty()) record_.reason = "client-gone";
+  stream_.reset();  // cancels the attempt
+  FinishAttempt(/*endpoint_failed=*/false);
+  Finish();
+}
+
+void Exchange::OnClientDrained() {
+  if (!upstream_paused_ || session_->buffered(id_) > 0) return;
+  upstream_paused_ = false;
+  if (stream_ != nullptr) stream_->SetReading(true);
+}
+
+// ---------------------------------------------------------------- attempts
+
+bool Exchange::ChooseEndpoint() {
+  if (!plan_.cluster->warm()) return false;
+  const std::optional<uint32_t> index =
+      host_->PickerOf(plan_.cluster->state->index)
+          .Pick(plan_.cluster->config.lb_policy, *plan_.cluster->endpoints, std::span(tried_.data(), tried_count_),
+                host_->loop->now(), host_->loop->random());
+  if (!index.has_value()) return false;
+  endpoint_ = &(*plan_.cluster->endpoints)[*index];
+  if (tried_count_ < tried_.size()) tried_[tried_count_++] = *index;
+  return true;
+}
+
+void Exchange::StartAttempt() {
+  state_ = State::kAttempt;
+  if (!ChooseEndpoint()) {
+    endpoint_ = nullptr;
+    Reply reply;
+    reply.status = 503;
+    reply.flags = 0u | Flag::kUH;
+    reply.reason = "no-healthy-endpoint";
+    reply.text = "no endpoint of " + plan_.cluster->config.name + " can take the request: check that its workloads run and are selected";
+    reply.receipt = may_have_been_seen_ ? "forwarded" : "not-forwarded";
+    SendReply(reply);
+    return;
+  }
+  if (!endpoint_->config.mesh && !plan_.cluster->config.allow_plaintext) {
+    Reply reply;
+    reply.status = 503;
+    reply.flags = 0u | Flag::kUF;
+    reply.reason = "plaintext-not-allowed";
+    reply.text = "endpoint " + endpoint_->config.address.ToString() +
+                 " has no sidecar and the mesh is strict: inject it, or set mtls: permissive in MeshPolicy";
+    reply.receipt = "not-forwarded";
+    SendReply(reply);
+    return;
+  }
+  ++attempts_;
+  attempt_started_ = host_->loop->now();
+  endpoint_active_ = CountGuard(&endpoint_->state->active);
+  endpoint_->state->requests.fetch_add(1, std::memory_order_relaxed);
+  const Duration per_try = plan_.forward->retry.per_try_timeout;
+  if (per_try > Duration::zero()) host_->loop->Arm(&try_timer_, per_try);
+  replay_sent_ = 0;
+  stream_ = host_->pool->Start(*endpoint_, plan_.cluster->config, head_, !request_has_body_, this);
+  if (stream_->started()) OnStarted();
+}
+
+void Exchange::OnStarted() {
+  peer_is_mesh_ = stream_->peer() != nullptr;
+  if (request_has_body_) SendKeptBody();
+}
+
+void Exchange::SendKeptBody() {
+  if (!replay_.empty()) stream_->SendData(replay_.view());
+  replay_sent_ = replay_.size();
+  if (replay_.size() > host_->settings.replay_bytes) {
+    replay_whole_ = false;
+    replay_.Clear();
+    replay_sent_ = 0;
+  }
+  if (request_ended_) {
+    if (request_trailers_ != nullptr) {
+      stream_->SendTrailers(*request_trailers_);
+    } else {
+      stream_->SendEnd();
+    }
+  }
+  if (stream_->buffered() <= host_->settings.high_water_bytes) ResumeClient();
+}
+
+void Exchange::OnWritable() {
+  if (state_ != State::kDone) ResumeClient();
+}
+
+void Exchange::FinishAttempt(bool endpoint_failed) {
+  try_timer_.Disarm();
+  if (endpoint_ != nullptr && endpoint_failed) endpoint_->state->OnFailure(host_->loop->now());
+  endpoint_active_.Release();
+}
+
+bool Exchange::TryAgain(guard::FailedAttempt failed) {
+  guard::RetryInput input;
+  input.policy = &plan_.forward->retry;
+  input.safe_method = http::IsSafe(head_.method);
+  input.has_idempotency_key = head_.headers.Has(Known::kIdempotencyKey);
+  input.body_replayable = replay_whole_ || !request_has_body_;
+  input.response_sent = response_sent_;
+  input.retries_done = retries_;
+  input.failed = std::move(failed);
+  guard::RetryVerdict verdict = guard::DecideRetry(input);
+  if (verdict.kind == guard::RetryVerdict::Kind::kAtOnce) {
+    if (stale_retries_ < host_->settings.stale_retries) {
+      ++stale_retries_;
+      ++host_->stale_retries;
+      tried_count_ -= std::min<uint32_t>(tried_count_, 1);  // the endpoint did nothing wrong
+      StartAttempt();
+      return true;
+    }
+    verdict = {guard::RetryVerdict::Kind::kNo, "attempts-exhausted"};
+  }
+  if (verdict.kind == guard::RetryVerdict::Kind::kNo) {
+    not_retried_ = verdict.reason;
+    return false;
+  }
+  if (!plan_.cluster->state->retry_budget.TryTake(host_->loop->now())) {
+    ++host_->retries_refused_by_budget;
+    not_retried_ = "retry-budget-exhausted";
+    return false;
+  }
+  ++host_->retries;
+  state_ = State::kBackOff;
+  host_->loop->Arm(&backoff_timer_, guard::Backoff(plan_.forward->retry, retries_++, host_->loop->random()));
+  return true;
+}
+
+void Exchange::OnBackOffOver() { StartAttempt(); }
+
+void Exchange::OnFailed(const Error& error, bool response_started) {
+  const bool reused = stream_->reused();
+  const bool stale = reused && !response_started && (error.code == ErrorCode::kReset || error.code == ErrorCode::kClosed);
+  stream_.reset();
+  FinishAttempt(/*endpoint_failed=*/!stale && error.fault == Fault::kUpstream && error.code != ErrorCode::kProtocol);
+  if (!error.unseen) may_have_been_seen_ = true;
+  if (response_sent_) {
+    Fail(error);
+    return;
+  }
+  guard::FailedAttempt failed;
+  failed.error = error;
+  failed.response_started = response_started;
+  failed.reused_connection = reused;
+  if (TryAgain(std::move(failed))) return;
+  Fail(error);
+}
+
+// The exchange cannot be answered by the upstream: an answer of our own, or, when the response has begun, a cut that nobody can take for
+// its end.
+void Exchange::Fail(const Error& error) {
+  FailedRequest failed;
+  failed.error = error;
+  failed.reached_application = may_have_been_seen_;
+  failed.retries_exhausted = not_retried_ == "attempts-exhausted" || not_retried_ == "retry-budget-exhausted";
+  failed.not_retried = not_retried_;
+  failed.cluster = plan_.cluster->config.name;
+  const Reply reply = path_->Rescue(failed);
+  if (!response_sent_) {
+    SendReply(reply);
+    return;
+  }
+  record_.flags |= reply.flags;
+  record_.reason = reply.reason;
+  session_->Reset(id_, error.code);
+  Finish();
+}
+
+// ---------------------------------------------------------------- response
+
+void Exchange::OnInformational(const http::ResponseHead& head) {
+  // A repeated attempt must not repeat them.
+  if (head_.version == http::Version::kHttp10 || (head.status == 100 && std::exchange(informational_sent_, true))) return;
+  session_->SendInformational(id_, head);
+}
+
+void Exchange::OnResponse(http::ResponseHead* head) {
+  record_.upstream_duration = host_->loop->now() - attempt_started_;
+  const std::optional<std::string_view> receipt = peer_is_mesh_ ? head->headers.Get(Known::kXOutriggerReceipt) : std::nullopt;
+  const bool not_forwarded = head->status == 503 && receipt == "not-forwarded";
+  if (!not_forwarded) may_have_been_seen_ = true;
+  if (head->status >= 500 && !upgraded_) {
+    guard::FailedAttempt failed;
+    failed.status = head->status;
+    failed.not_forwarded = not_forwarded;
+    failed.response_started = true;
+    // Nothing of the response goes on before this is settled, so the attempt can still be given up.
+    std::unique_ptr<pool::Stream> kept = std::move(stream_);
+    FinishAttempt(/*endpoint_failed=*/not_forwarded);
+    if (TryAgain(std::move(failed))) return;
+    stream_ = std::move(kept);
+    if (state_ == State::kDone) return;
+  } else {
+    plan_.cluster->state->retry_budget.OnSuccess();
+    endpoint_->state->OnSuccess();
+  }
+  try_timer_.Disarm();
+  PassResponse(head);
+}
+
+void Exchange::PassResponse(http::ResponseHead* head) {
+  state_ = State::kResponse;
+  record_.status = head->status;
+  if (peer_is_mesh_) head->headers.Remove(Known::kXOutriggerReceipt);
+  if (const auto grpc = head->headers.Get(Known::kGrpcStatus)) record_.grpc_status = grpc->size() == 1 ? (*grpc)[0] - '0' : 2;
+  path_->OnResponse(plan_, head);
+  response_sent_ = true;
+  session_->SendResponse(id_, *head, /*end=*/false);
+}
+
+void Exchange::OnUpgraded(http::ResponseHead* head) {
+  upgraded_ = true;
+  may_have_been_seen_ = true;
+  endpoint_->state->OnSuccess();
+  try_timer_.Disarm();
+  deadline_.Disarm();  // a live socket is not cut by the deadline of the request that opened it
+  replay_whole_ = false;
+  replay_.Clear();
+  request_ended_ = false;
+  request_has_body_ = true;
+  PassResponse(head);
+}
+
+void Exchange::OnData(Bytes data) {
+  record_.response_bytes += data.size();
+  session_->SendData(id_, data);
+  stream_->Consumed(data.size());
+  if (!upstream_paused_ && session_->buffered(id_) > host_->settings.high_water_bytes) {
+    upstream_paused_ = true;
+    stream_->SetReading(false);
+  }
+}
+
+void Exchange::OnTrailers(http::HeaderMap* trailers) {
+  if (const auto grpc = trailers->Get(Known::kGrpcStatus)) record_.grpc_status = grpc->size() == 1 ? (*grpc)[0] - '0' : 2;
+  session_->SendTrailers(id_, *trailers);
+}
+
+void Exchange::OnEnd() {
+  session_->SendEnd(id_);
+  FinishAttempt(/*endpoint_failed=*/false);
+  Finish();
+}
+
+void Exchange::SendReply(const Reply& reply) {
+  http::ResponseHead head;
+  head.status = reply.status;
+  head.close = reply.close;
+  std::string text = reply.text;
+  if (!text.empty()) {
+    text += '\n';
+    head.headers.Add(Known::kContentType, "text/plain; charset=utf-8");
+  }
+  head.content_length = text.size();
+  if (!reply.location.empty()) head.headers.Add(Known::kLocation, reply.location);
+  if (!reply.reason.empty()) head.headers.Add(Known::kXOutriggerReason, reply.reason);
+  // Told to sidecars only: to applications it would mean nothing.
+  if (!reply.receipt.empty() && session_->origin().peer != nullptr) head.headers.Add(Known::kXOutriggerReceipt, reply.receipt);
+  record_.status = reply.status;
+  record_.flags |= reply.flags;
+  record_.reason = reply.reason;
+  record_.response_bytes = text.size();
+  response_sent_ = true;
+  session_->SendResponse(id_, head, /*end=*/text.empty());
+  if (!text.empty()) {
+    session_->SendData(id_, AsBytes(text));
+    session_->SendEnd(id_);
+  }
+  Finish();
+}
+
+void Exchange::OnDeadline() {
+  stream_.reset();
+  FinishAttempt(/*endpoint_failed=*/false);
+  not_retried_ = {};
+  may_have_been_seen_ = may_have_been_seen_ || state_ == State::kAttempt;
+  Fail(Error::Make(ErrorCode::kTimeout, "no response within the request timeout", Fault::kUpstream));
+}
+
+void Exchange::OnTryTimeout() {
+  const Error error = Error::Make(ErrorCode::kTimeout, "no response within the per-try timeout", Fault::kUpstream);
+  stream_.reset();
+  FinishAttempt(/*endpoint_failed=*/true);
+  may_have_been_seen_ = true;
+  guard::FailedAttempt failed;
+  failed.error = error;
+  if (TryAgain(std::move(failed))) return;
+  Fail(error);
+}
+
+void Exchange::Finish() {
+  if (state_ == State::kDone) return;
+  state_ = State::kDone;
+  deadline_.Disarm();
+  try_timer_.Disarm();
+  backoff_timer_.Disarm();
+  --host_->active_requests;
+  const Origin& origin = session_->origin();
+  record_.direction = origin.direction;
+  record_.started = started_wall_;
+  record_.duration = host_->loop->now() - started_;
+  record_.version = head_.version;
+  record_.method = head_.method;
+  record_.method_text = head_.method_text;
+  record_.authority = head_.authority;
+  record_.path = head_.path;
+  record_.request_id = head_.headers.Get(Known::kXRequestId).value_or("");
+  record_.traceparent = head_.headers.Get(Known::kTraceparent).value_or("");
+  record_.user_agent = head_.headers.Get(Known::kUserAgent).value_or("");
+  record_.forwarded_for = head_.headers.Get(Known::kXForwardedFor).value_or("");
+  record_.attempts = attempts_;
+  record_.downstream_address = origin.remote_text;
+  record_.mutual_tls = origin.peer != nullptr || peer_is_mesh_;
+  if (retries_ > 0 && not_retried_ == "attempts-exhausted") record_.flags = record_.flags | Flag::kURX;
+  if (not_retried_ == "retry-budget-exhausted") record_.flags = record_.flags | Flag::kURX;
+  path_->Describe(origin, plan_, endpoint_, &record_);
+  host_->sink->OnExchange(record_);
+  cluster_active_.Release();
+  endpoint_active_.Release();
+  replay_.Clear();
+  if (client_paused_) {
+    client_paused_ = false;
+    session_->SetReading(true);
+  }
+  session_->OnExchangeDone(this);
+}
+
+}  // namespace outrigger::exchange
