@@ -18,13 +18,6 @@ constexpr size_t kMaxChainBytes = 16 << 10;
 
 thread_local WallTime thread_now{};
 
-// Certificates of peers are kept once however many connections show them. Lives as long as the process, as buffers in the pool may
-// outlive every context.
-CRYPTO_BUFFER_POOL* CertificatePool() {
-  static CRYPTO_BUFFER_POOL* const pool = CRYPTO_BUFFER_POOL_new();
-  return pool;
-}
-
 Callbacks* CallbacksOf(const SSL* ssl) { return static_cast<Callbacks*>(SSL_get_app_data(ssl)); }
 
 ssl_verify_result_t VerifyPeer(SSL* ssl, uint8_t* alert) {
@@ -90,6 +83,7 @@ Result<std::shared_ptr<const ContextImpl>> ContextImpl::Make(Credentials credent
   if (!verifier) return verifier.error();
   context->verifier_ = std::move(*verifier);
   if (Outcome outcome = context->TakeIdentity(); !outcome) return outcome.error();
+  context->pool_.reset(CRYPTO_BUFFER_POOL_new());
   context->scope_ = context->verifier_->roots_digest() + context->own_.sha256_hex;
   if (Outcome outcome = context->Configure(&context->client_); !outcome) return outcome.error();
   if (Outcome outcome = context->Configure(&context->server_); !outcome) return outcome.error();
@@ -144,7 +138,7 @@ Outcome ContextImpl::Configure(bssl::UniquePtr<SSL_CTX>* context) const {
       !SSL_CTX_set_verify_algorithm_prefs(ctx, algorithms, std::size(algorithms))) {
     return Error::Make(ErrorCode::kTls, "cannot prepare TLS: " + TakeErrors());
   }
-  SSL_CTX_set1_buffer_pool(ctx, CertificatePool());
+  SSL_CTX_set1_buffer_pool(ctx, pool_.get());
   SSL_CTX_set_current_time_cb(ctx, CurrentTime);
   SSL_CTX_set_early_data_enabled(ctx, 0);
   SSL_CTX_set_max_cert_list(ctx, kMaxChainBytes);
@@ -153,7 +147,7 @@ Outcome ContextImpl::Configure(bssl::UniquePtr<SSL_CTX>* context) const {
   std::vector<bssl::UniquePtr<CRYPTO_BUFFER>> owned;
   std::vector<CRYPTO_BUFFER*> chain;
   for (const Der& der : credentials_.chain) {
-    owned.emplace_back(CRYPTO_BUFFER_new(der.data(), der.size(), CertificatePool()));
+    owned.emplace_back(CRYPTO_BUFFER_new(der.data(), der.size(), pool_.get()));
     chain.push_back(owned.back().get());
   }
   if (!SSL_CTX_set_chain_and_key(ctx, chain.data(), chain.size(), credentials_.key->get(), nullptr)) {

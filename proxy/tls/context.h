@@ -3,6 +3,7 @@
 #pragma once
 
 #include <openssl/base.h>
+#include <openssl/pool.h>
 #include <openssl/ssl.h>
 
 #include <memory>
@@ -50,6 +51,8 @@ class ContextImpl final : public Context {
   CertificateInfo own_;
   std::unique_ptr<const Verifier> verifier_;
   std::string scope_;
+  // Certificates of peers are kept once however many connections show them; a buffer may outlive its pool.
+  bssl::UniquePtr<CRYPTO_BUFFER_POOL> pool_;
   bssl::UniquePtr<SSL_CTX> client_;
   bssl::UniquePtr<SSL_CTX> server_;
 };

@@ -25,10 +25,10 @@ class PrivateKey;  // key.h
 
 // What a workload shows and what it trusts, at one time.
 struct Credentials {
-  std::shared_ptr<const PrivateKey> key;
-  std::vector<Der> chain;  // leaf first; empty for a client that has no identity yet (first contact with the control plane)
-  std::vector<Der> roots;
-  std::string trust_domain;  // "cluster.local"
+  std::shared_ptr<const PrivateKey> key{};
+  std::vector<Der> chain{};  // leaf first; empty for a client that has no identity yet (first contact with the control plane)
+  std::vector<Der> roots{};
+  std::string trust_domain{};  // "cluster.local"
 };
 
 // Who the peer proved to be.
@@ -50,19 +50,19 @@ class Context {
 Result<std::shared_ptr<const Context>> MakeContext(Credentials credentials);
 
 struct ClientOptions {
-  std::string sni;
-  std::vector<std::string> alpn;          // in order of preference
-  std::vector<std::string> accepted_ids;  // the peer must be one of these SPIFFE ids; empty: anyone of the trust domain
+  std::string sni{};
+  std::vector<std::string> alpn{};          // in order of preference
+  std::vector<std::string> accepted_ids{};  // the peer must be one of these SPIFFE ids; empty: anyone of the trust domain
   // First contact only: instead of roots, the SHA-256 (32 bytes) of the SubjectPublicKeyInfo of a root that must be in the chain the peer
   // sends. Empty otherwise.
-  std::string pinned_root_spki_sha256;
+  std::string pinned_root_spki_sha256{};
   // Sessions are resumed only between connections of one thread with the same own leaf, roots, sni, alpn, accepted_ids and this text. The
   // endpoint's address belongs here: another replica cannot read the ticket, and offering it would only waste it.
-  std::string resumption_scope;
+  std::string resumption_scope{};
 };
 
 struct ServerOptions {
-  std::vector<std::string> alpn;  // ours, in order of preference; no overlap with the client's: handshake failure
+  std::vector<std::string> alpn{};  // ours, in order of preference; no overlap with the client's: handshake failure
   // False only on the control plane's port, where a proxy without identity asks for its first one.
   bool require_client_certificate = true;
 };

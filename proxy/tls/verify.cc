@@ -80,21 +80,31 @@ struct ParsedChain {
 };
 
 std::optional<ParsedChain> Parse(const Chain& chain, Refusal* refusal) {
-  if (chain.empty()) return Refuse(refusal, "peer showed no certificate", SSL_AD_CERTIFICATE_REQUIRED), std::nullopt;
-  if (chain.size() > kMaxChain) return Refuse(refusal, "peer sent more than 8 certificates", SSL_AD_BAD_CERTIFICATE), std::nullopt;
+  if (chain.empty() || chain.size() > kMaxChain) {
+    *refusal = chain.empty() ? Refusal{"peer showed no certificate", SSL_AD_CERTIFICATE_REQUIRED}
+                             : Refusal{"peer sent more than 8 certificates", SSL_AD_BAD_CERTIFICATE};
+    return std::nullopt;
+  }
   ParsedChain parsed;
   parsed.others.reset(sk_X509_new_null());
   for (const CRYPTO_BUFFER* buffer : chain) {
     Result<bssl::UniquePtr<X509>> certificate = ParseX509(BytesOf(buffer));
-    if (!certificate) return Refuse(refusal, "peer sent something that is " + certificate.error().detail, SSL_AD_BAD_CERTIFICATE), std::nullopt;
+    if (!certificate) {
+      Refuse(refusal, "peer sent something that is " + certificate.error().detail, SSL_AD_BAD_CERTIFICATE);
+      return std::nullopt;
+    }
     if (!parsed.leaf) {
       parsed.leaf = std::move(*certificate);
     } else if (!bssl::PushToStack(parsed.others.get(), std::move(*certificate))) {
-      return Refuse(refusal, "out of memory", SSL_AD_INTERNAL_ERROR), std::nullopt;
+      Refuse(refusal, "out of memory", SSL_AD_INTERNAL_ERROR);
+      return std::nullopt;
     }
   }
   Result<SpiffeId> id = SvidIdentity(parsed.leaf.get());
-  if (!id) return Refuse(refusal, "peer's " + id.error().detail, SSL_AD_BAD_CERTIFICATE), std::nullopt;
+  if (!id) {
+    Refuse(refusal, "peer's " + id.error().detail, SSL_AD_BAD_CERTIFICATE);
+    return std::nullopt;
+  }
   parsed.id = std::move(*id);
   return parsed;
 }
@@ -198,7 +208,6 @@ Result<std::unique_ptr<const Verifier>> Verifier::Make(const std::vector<Der>& r
 
 std::shared_ptr<const Verified> Verifier::Verify(const Chain& chain, WallTime now, Refusal* refusal) const {
   if (!has_roots_) return Refuse(refusal, "we have no roots to verify the peer with", SSL_AD_UNKNOWN_CA);
-  if (chain.size() > kMaxChain) return Refuse(refusal, "peer sent more than 8 certificates", SSL_AD_BAD_CERTIFICATE);
   const std::string key = ChainKey(roots_digest_, chain);
   if (std::shared_ptr<const Verified> known = verdicts.Find(key); known != nullptr && ValidAt(*known, now)) return known;
   std::optional<ParsedChain> parsed = Parse(chain, refusal);

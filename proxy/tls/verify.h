@@ -40,8 +40,8 @@ class Verifier {
   static Result<std::unique_ptr<const Verifier>> Make(const std::vector<Der>& roots, std::string trust_domain);
 
   std::shared_ptr<const Verified> Verify(const Chain& chain, WallTime now, Refusal* refusal) const;
-  // First contact: the only root is the certificate of the chain whose SubjectPublicKeyInfo hashes to `spki_sha256`. The leaf must be of the
-  // trust domain that this root names, and of ours if we know it. Remembers nothing.
+  // First contact: the only root is the certificate of the chain whose SubjectPublicKeyInfo hashes to `spki_sha256`. The leaf must be of
+  // the trust domain that this root names, and of ours if we know it. Remembers nothing.
   std::shared_ptr<const Verified> VerifyPinned(const Chain& chain, const std::string& spki_sha256, WallTime now,
                                                Refusal* refusal) const;
   // Do chain and roots belong together, at whatever time?
