@@ -57,6 +57,11 @@ Plan FollowRoute(const config::Route& route, const snapshot::Snapshot& snapshot,
   }
   const auto& forward = std::get<config::Forward>(route.action);
   const config::WeightedCluster& weighted = route::PickCluster(forward, random);
+  if (weighted.cluster == "blackhole") {
+    plan = Answer(500, 0u | Flag::kNC, "no-backend", "route " + route.name + " has a backendRef to a service that does not exist");
+    plan.route = &route;
+    return plan;
+  }
   const snapshot::Cluster* cluster = snapshot.FindCluster(weighted.cluster);
   if (cluster == nullptr) {
     plan = Answer(503, 0u | Flag::kNC, "no-cluster",
