@@ -163,10 +163,13 @@ size_t HeaderMap::WireSize() const {
 void HeaderMap::Clear() {
   fields_.clear();
   present_ = 0;
-  // Keep one chunk of ordinary size: a connection that saw one huge head must not hold it for ever.
+  // Keep one chunk of ordinary size, the largest: a connection that saw one huge head must not hold it for ever, and one whose
+  // heads are all a little larger than the first chunk must not allocate for each.
   constexpr size_t kKeep = 8192;
-  while (!chunks_.empty() && (chunks_.size() > 1 || chunks_.back().size > kKeep)) chunks_.pop_back();
-  if (!chunks_.empty()) chunks_.front().used = 0;
+  while (!chunks_.empty() && chunks_.back().size > kKeep) chunks_.pop_back();
+  if (chunks_.empty()) return;
+  if (chunks_.size() > 1) chunks_.erase(chunks_.begin(), chunks_.end() - 1);
+  chunks_.front().used = 0;
 }
 
 void HeaderMap::Reindex() {

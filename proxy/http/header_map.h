@@ -47,6 +47,11 @@ class HeaderMap {
   // Copies both. No validation: the codec has validated what came in, and what goes out is validated where it is configured.
   void Add(std::string_view name, std::string_view value);
   void Add(Known known, std::string_view value);
+  // Adds without copying: name and value already lie in this map's arena (Store) or are static text.
+  void AddStored(const Field& field) {
+    fields_.push_back(field);
+    present_ |= 1ull << static_cast<int>(field.known);
+  }
   // Replaces all fields of that name by one.
   void Set(std::string_view name, std::string_view value);
   void Set(Known known, std::string_view value);
