@@ -100,7 +100,8 @@ bool StreamState::Next(Push* push) {
 void StreamState::Settle(Type type, const Request& request) {
   PerType& state = at(type);
   if (!state.unacked) {
-    if (std::exchange(state.answer_again, false)) AskAgain(type);
+    const bool same_names = std::set<std::string>(request.resource_names().begin(), request.resource_names().end()) == state.names;
+    if (same_names && std::exchange(state.answer_again, false)) AskAgain(type);
     return;
   }
   state.unacked = false;
