@@ -52,7 +52,7 @@ class TimerWheel {
   TimerWheel(const TimerWheel&) = delete;
   TimerWheel& operator=(const TimerWheel&) = delete;
 
-  // (Re)arms `timer` to fire `delay` after `now` (negative counts as zero: the next Advance).
+  // (Re)arms `timer` to fire `delay` after `now` (negative counts as zero: the next tick).
   void Arm(Timer* timer, Instant now, Duration delay);
 
   // Fires everything due at `now`. Timers armed meanwhile with zero delay fire on the next call.
@@ -71,8 +71,10 @@ class TimerWheel {
 
   uint64_t TickAtOrAfter(Instant t) const;
   uint64_t TickAtOrBefore(Instant t) const;
+  uint64_t NextTick() const;  // the next at which a slot is to be emptied; may be early, never late
   void Insert(Timer* timer);
   void Cascade(int level);
+  void Skip(uint64_t target);  // of an empty wheel
 
   const Instant start_;
   uint64_t tick_ = 0;  // everything up to this tick has fired
