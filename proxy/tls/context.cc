@@ -25,8 +25,9 @@ ssl_verify_result_t VerifyPeer(SSL* ssl, uint8_t* alert) {
 }
 
 int SelectAlpn(SSL* ssl, const uint8_t** out, uint8_t* out_size, const uint8_t* in, unsigned in_size, void*) {
-  const Bytes chosen = CallbacksOf(ssl)->OnSelectAlpn({in, in_size});
-  if (chosen.empty()) return SSL_TLSEXT_ERR_ALERT_FATAL;
+  Bytes chosen;
+  if (!CallbacksOf(ssl)->OnSelectAlpn({in, in_size}, &chosen)) return SSL_TLSEXT_ERR_ALERT_FATAL;
+  if (chosen.empty()) return SSL_TLSEXT_ERR_NOACK;
   *out = chosen.data();
   *out_size = static_cast<uint8_t>(chosen.size());
   return SSL_TLSEXT_ERR_OK;

@@ -19,8 +19,8 @@ class Callbacks {
  public:
   virtual ~Callbacks() = default;
   virtual bool OnPeerChain(uint8_t* alert) = 0;
-  // The index into the client's list (wire format) is returned by pointer; empty: no overlap.
-  virtual Bytes OnSelectAlpn(Bytes offered) = 0;
+  // Picks a name out of the client's list (wire format), or none when we have no preference. False: no overlap.
+  virtual bool OnSelectAlpn(Bytes offered, Bytes* chosen) = 0;
   virtual void OnNewSession(bssl::UniquePtr<SSL_SESSION> session) = 0;
 };
 

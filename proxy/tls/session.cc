@@ -86,7 +86,7 @@ class SessionImpl final : public Session, private Callbacks {
   Outcome FailWith(std::string reason, bool unseen);
 
   bool OnPeerChain(uint8_t* alert) override;
-  Bytes OnSelectAlpn(Bytes offered) override;
+  bool OnSelectAlpn(Bytes offered, Bytes* chosen) override;
   void OnNewSession(bssl::UniquePtr<SSL_SESSION> session) override;
 
   static const BIO_METHOD* Method();
@@ -351,7 +351,8 @@ bool SessionImpl::OnPeerChain(uint8_t* alert) {
   return verified_ != nullptr;
 }
 
-Bytes SessionImpl::OnSelectAlpn(Bytes offered) {
+bool SessionImpl::OnSelectAlpn(Bytes offered, Bytes* chosen) {
+  if (handshake_->server.alpn.empty()) return true;
   std::vector<std::string_view> names;
   for (Bytes rest = offered; !rest.empty();) {  // BoringSSL has checked that it is well-formed
     const size_t size = rest[0];
@@ -360,11 +361,13 @@ Bytes SessionImpl::OnSelectAlpn(Bytes offered) {
   }
   for (const std::string& ours : handshake_->server.alpn) {
     const auto found = std::find(names.begin(), names.end(), ours);
-    if (found != names.end()) return AsBytes(*found);
+    if (found == names.end()) continue;
+    *chosen = AsBytes(*found);
+    return true;
   }
   handshake_->refusal = {"no application protocol (ALPN) in common, we speak " + Join(handshake_->server.alpn),
                          SSL_AD_NO_APPLICATION_PROTOCOL};
-  return {};
+  return false;
 }
 
 void SessionImpl::OnNewSession(bssl::UniquePtr<SSL_SESSION> session) {

@@ -62,7 +62,7 @@ struct ClientOptions {
 };
 
 struct ServerOptions {
-  std::vector<std::string> alpn{};  // ours, in order of preference; no overlap with the client's: handshake failure
+  std::vector<std::string> alpn{};  // ours, in order of preference; no overlap with the client's: handshake failure; empty: none is agreed
   // False only on the control plane's port, where a proxy without identity asks for its first one.
   bool require_client_certificate = true;
 };

@@ -164,14 +164,13 @@ std::shared_ptr<const Verified> FindPath(X509_STORE* store, const ParsedChain& p
   for (size_t i = 0; i < sk_X509_num(path); ++i) {
     const X509* certificate = sk_X509_value(path, i);
     verified->valid_from = std::max(verified->valid_from, ToWallTime(X509_get0_notBefore(certificate)));
-    // notAfter is inclusive to its whole second (RFC 5280, section 4.1.2.5).
     verified->valid_until = std::min(verified->valid_until, ToWallTime(X509_get0_notAfter(certificate)));
   }
   return verified;
 }
 
 bool ValidAt(const Verified& verified, WallTime now) {
-  return UnixSeconds(verified.valid_from) <= UnixSeconds(now) && UnixSeconds(now) <= UnixSeconds(verified.valid_until);
+  return verified.valid_from <= now && now < verified.valid_until;
 }
 
 bool IsSigner(X509* certificate) {

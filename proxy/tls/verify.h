@@ -23,7 +23,7 @@ using Chain = std::vector<const CRYPTO_BUFFER*>;
 struct Verified {
   Peer peer;
   std::string trust_domain;
-  // When every certificate of the path that was found is valid.
+  // When every certificate of the path that was found is valid: from <= now < until, as BoringSSL counts.
   WallTime valid_from{};
   WallTime valid_until{};
 };
