@@ -34,6 +34,12 @@ _COPTS = [
     "-Wno-maybe-uninitialized",
 ]
 
+# Compiling tests, not running them, is what takes long; a slow one asks for copts = ["-O2"].
+_TEST_COPTS = select({
+    "//tools/bzl:sanitized": ["-O0"],
+    "//conditions:default": ["-O1"],
+})
+
 _CXX_RUNTIME = "//tools/third_party:cxx_runtime"
 
 def outrigger_cc_library(name, copts = [], **kwargs):
@@ -53,11 +59,13 @@ def outrigger_cc_binary(name, copts = [], deps = [], **kwargs):
     )
 
 def outrigger_cc_test(name, copts = [], deps = [], size = "small", main = True, **kwargs):
-    """A GoogleTest program, gmock included. `main = False` when srcs bring a main() of their own."""
+    """A GoogleTest program, gmock included. `main = False` when srcs bring a main() of their own.
+
+    Tags: "tsan" runs it under --config=tsan too (tools/test --tsan), "no_sanitizer" leaves it out under asan."""
     native.cc_test(
         name = name,
         size = size,
-        copts = _COPTS + copts,
+        copts = _COPTS + _TEST_COPTS + copts,
         deps = deps + [
             "//tools/third_party:gmock",
             "//tools/third_party:" + ("gtest" if main else "gtest_no_main"),
