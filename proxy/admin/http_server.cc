@@ -1,7 +1,6 @@
 #include "proxy/admin/http_server.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 #include "proxy/codec/codec.h"
@@ -254,7 +253,7 @@ class Connection final : public net::Transport::Handler, public Responder::Sink,
     Process();
   }
   void OnClosed(Error) override { Gone(); }
-  void OnTimer() { Close(); }
+  void OnTimer();
 
   void Process();
   void OnEvent(const codec::StreamEvent& event);
@@ -435,6 +434,12 @@ void Connection::Write(Response response) {
     server_->loop()->Arm(&timer_, server_->options().idle_timeout);
   }
   Flush();
+}
+
+// Idle for too long, or a request that does not come to its end.
+void Connection::OnTimer() {
+  if (exchange_ != 0 || codec_->head_started()) codec_->ReplyAndClose(408, "timeout", "the request took too long to arrive\n");
+  Close();
 }
 
 void Connection::Flush() {

@@ -74,7 +74,7 @@ struct ServerOptions {
   size_t max_connections = 256;   // more: closed at once
   Duration head_timeout = std::chrono::seconds(10);  // from the first byte of a request to its last
   Duration idle_timeout = std::chrono::seconds(60);
-  std::vector<std::string> allowed_hosts;  // besides loopback and the listening address; lower case, without port
+  std::vector<std::string> allowed_hosts = {};  // besides loopback and the listening address; lower case, without port
 };
 
 class HttpServer {
