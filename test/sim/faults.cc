@@ -1,6 +1,7 @@
 #include "test/sim/faults.h"
 
 #include <cmath>
+#include <cstdio>
 
 namespace outrigger::sim {
 namespace {
@@ -16,6 +17,9 @@ Duration LogUniformTime(Random& random, Duration low, Duration high) {
   return Duration(static_cast<int64_t>(LogUniform(random, static_cast<double>(low.count()), static_cast<double>(high.count()))));
 }
 
+// A fault that half of all runs do not have at all.
+double Sometimes(Random& random, double low, double high) { return random.Chance(0.5) ? LogUniform(random, low, high) : 0.0; }
+
 void Say(std::string* text, const char* name, double value) {
   if (value == 0) return;
   char line[64];
@@ -25,29 +29,33 @@ void Say(std::string* text, const char* name, double value) {
 
 }  // namespace
 
-Faults Faults::Swarm(Random& random) {
+Faults Faults::Calm(Random& random) {
   Faults faults;
   faults.latency_min = LogUniformTime(random, 10us, 1ms);
   faults.latency_max = faults.latency_min + LogUniformTime(random, 10us, 20ms);
   faults.jitter_max = LogUniformTime(random, 1us, 5ms);
   faults.turn_delay_max = LogUniformTime(random, 1us, 500us);
-  const auto on = [&random](double low, double high) { return random.Chance(0.5) ? LogUniform(random, low, high) : 0.0; };
-  faults.tear = on(0.01, 0.7);
-  faults.lost_segment = on(0.0005, 0.02);
-  faults.reset = on(0.0001, 0.01);
-  faults.connect_refused = on(0.001, 0.1);
-  faults.connect_lost = on(0.001, 0.05);
-  faults.hiccup = on(0.0005, 0.02);
-  faults.hiccup_max = LogUniformTime(random, 1ms, 100ms);
-  faults.resolve_fails = on(0.01, 0.2);
-  faults.kill_resets = random.Uniform();
-  faults.reset_discards = random.Uniform();
+  faults.tear = Sometimes(random, 0.01, 0.7);
   if (random.Chance(0.5)) {
     faults.send_buffer_min = LogUniformSize(random, 512, 16 * 1024);
     faults.send_buffer_max = faults.send_buffer_min * 4;
     faults.receive_buffer_min = LogUniformSize(random, 512, 16 * 1024);
     faults.receive_buffer_max = faults.receive_buffer_min * 4;
   }
+  return faults;
+}
+
+Faults Faults::Swarm(Random& random) {
+  Faults faults = Calm(random);
+  faults.lost_segment = Sometimes(random, 0.0005, 0.02);
+  faults.reset = Sometimes(random, 0.0001, 0.01);
+  faults.connect_refused = Sometimes(random, 0.001, 0.1);
+  faults.connect_lost = Sometimes(random, 0.001, 0.05);
+  faults.hiccup = Sometimes(random, 0.0005, 0.02);
+  faults.hiccup_max = LogUniformTime(random, 1ms, 100ms);
+  faults.resolve_fails = Sometimes(random, 0.01, 0.2);
+  faults.kill_resets = random.Uniform();
+  faults.reset_discards = random.Uniform();
   return faults;
 }
 

@@ -43,6 +43,8 @@ struct Faults {
 
   // Latency, and nothing goes wrong.
   static Faults None() { return Faults{}; }
+  // Nothing goes wrong, but everything is as awkward as it may be: torn, slow, and in small pieces.
+  static Faults Calm(Random& random);
   // Swarm testing (Groce et al., ISSTA 2012): each run draws which faults it has at all, and how strong they are. Runs that have only
   // some reach states that runs with all of them never do.
   static Faults Swarm(Random& random);
