@@ -85,6 +85,8 @@ class Store {
 
  private:
   class State;
+  void Refresh();
+
   std::unique_ptr<State> state_;
   std::shared_ptr<const StoreSnapshot> snapshot_;
 };
