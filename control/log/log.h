@@ -1,19 +1,12 @@
-// How the control plane says what happens: a function handed in, so that the simulation can collect it and the program can print it.
-// Never given secrets.
+// The control plane's name for the project's log function (proxy/base/log.h).
 #pragma once
 
-#include <cstdint>
-#include <functional>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
+#include "proxy/base/log.h"
 
 namespace outrigger::control {
 
-enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError };
-
-using LogFields = std::vector<std::pair<std::string_view, std::string>>;  // names are static text
-using Log = std::function<void(LogLevel level, std::string_view message, const LogFields& fields)>;
+using outrigger::Log;
+using outrigger::LogFields;
+using outrigger::LogLevel;
 
 }  // namespace outrigger::control

@@ -67,6 +67,7 @@ void EndpointPool::Open(const config::Cluster& cluster, StreamImpl* stream) {
     tls::ClientOptions options;
     options.sni = sni_;
     options.alpn = {protocol_ == config::UpstreamProtocol::kHttp2 ? "h2" : "http/1.1"};
+    options.resumption_scope = address_.ToString();
     options.accepted_ids = identity_.empty() ? cluster.accepted_ids : std::vector<std::string>{identity_};
     secure = tls::MakeClient(context, std::move(options));
   }

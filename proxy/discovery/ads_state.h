@@ -1,0 +1,80 @@
+// One proxy's side of an ADS stream, state of the world, as a pure machine: responses in; requests, and calls on the snapshot compiler, out.
+// Follows the xDS protocol text (envoyproxy.io "xDS REST and gRPC protocol"): every response is ACKed or NACKed once with its nonce and the full
+// list of names; nonces die with the stream, versions and names do not; good resources of a response are taken although others in it are
+// refused, and the NACK names each refused one. Main loop only.
+#pragma once
+
+#include <array>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "envoy/service/discovery/v3/discovery.pb.h"
+#include "proxy/snapshot/snapshot.h"
+
+namespace outrigger::discovery {
+
+enum class Type : uint8_t { kCluster, kEndpoint, kListener, kRoute };
+inline constexpr size_t kTypes = 4;
+std::string_view TypeUrl(Type type);
+std::string_view TypeName(Type type);  // "clusters", "endpoints", "listeners", "routes"
+
+struct TypeStatus {
+  std::string version;          // accepted last
+  uint64_t updates = 0;         // responses accepted whole
+  uint64_t rejected = 0;        // responses with something refused in them
+  std::string last_error;       // of the last response; empty when it was accepted
+  size_t resources = 0;         // held
+};
+
+class AdsState {
+ public:
+  using Request = envoy::service::discovery::v3::DiscoveryRequest;
+  using Response = envoy::service::discovery::v3::DiscoveryResponse;
+
+  AdsState(snapshot::Compiler* compiler, envoy::config::core::v3::Node node);
+
+  // A stream was opened: what to send first.
+  std::vector<Request> OnStream();
+  // What to send in answer. Unknown types are ignored.
+  std::vector<Request> OnResponse(const Response& response);
+  // From the last good configuration on disk: applied as if it had been received, without answers.
+  void Restore(const Response& response);
+
+  // Names asked for that have not come: after a while they are taken for empty, so that they hold nothing up.
+  std::vector<std::string> MissingEndpoints() const;
+  void TreatAsEmpty(const std::vector<std::string>& endpoints);
+
+  const TypeStatus& status(Type type) const { return types_[static_cast<size_t>(type)].status; }
+  // Resources accepted since the last call, packed for keeping: type -> name -> serialised Any (empty: removed).
+  using Accepted = std::map<Type, std::map<std::string, std::string>>;
+  Accepted TakeAccepted() { return std::exchange(accepted_, {}); }
+
+ private:
+  struct TypeState {
+    TypeStatus status;
+    std::string nonce;            // of this stream's last response
+    std::set<std::string> names;  // subscribed; empty for the wildcard types
+    std::map<std::string, std::vector<std::string>> held;  // name -> names it refers to (cluster -> endpoints, listener -> routes)
+    bool asked = false;           // on this stream
+  };
+  TypeState& Of(Type type) { return types_[static_cast<size_t>(type)]; }
+
+  // Applies one resource; the refusal says why.
+  absl::Status Apply(Type type, const google::protobuf::Any& any, std::string* name, std::vector<std::string>* refers);
+  std::string ApplyAll(Type type, const Response& response);
+  void RemoveAbsent(Type type, const std::set<std::string>& present);
+  Request MakeRequest(Type type, const std::string& error = {});
+  // Follows the references of `parent` resources: a request when the names of `child` changed.
+  void Resubscribe(Type parent, Type child, std::vector<Request>* requests, bool always);
+
+  snapshot::Compiler* const compiler_;
+  const envoy::config::core::v3::Node node_;
+  std::array<TypeState, kTypes> types_;
+  std::set<std::string> endpoints_received_;
+  Accepted accepted_;
+  bool first_request_ = true;
+};
+
+}  // namespace outrigger::discovery
