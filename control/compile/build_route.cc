@@ -187,11 +187,14 @@ void SetRedirect(const RequestRedirect& redirect, const RouteMatch& match, route
     return;
   }
   PrefixChange change = ReplacePrefix(match.path, redirect.path->value);
-  if (change.regex.empty()) {
-    out->set_prefix_rewrite(change.prefix);
-  } else {
-    SetRegexRewrite(change.regex, change.substitution, out->mutable_regex_rewrite());
-  }
+  out->set_prefix_rewrite(change.regex.empty() ? change.prefix : "/");
+}
+
+// A redirect from below "/a" to below "/" has no single route: the prefix would leave "//b" of "/a/b", and proxies do not know
+// regular expressions in redirects. Two do it: "/a" itself, and what begins with "/a/".
+bool NeedsTwoRoutes(const AttachedMatch& attached) {
+  const auto& redirect = attached.rule->rule->redirect;
+  return redirect && redirect->path && redirect->path->prefix && !ReplacePrefix(attached.match->path, redirect->path->value).regex.empty();
 }
 
 void SetBackends(const AttachedRule& rule, route::Route* out) {
@@ -220,6 +223,18 @@ void AddRoute(const MeshPort& port, const AttachedMatch& attached, route::Route*
   if (!out->has_route()) return;
   if (rule.rule->rewrite) SetRewrite(*rule.rule->rewrite, *attached.match, out->mutable_route());
   SetForward(port.settings, rule.rule, out->mutable_route());
+}
+
+void AddRoutes(const MeshPort& port, const AttachedMatch& attached, route::VirtualHost* out) {
+  AddRoute(port, attached, out->add_routes());
+  if (!NeedsTwoRoutes(attached)) return;
+  route::Route* itself = out->mutable_routes(out->routes_size() - 1);
+  route::Route below = *itself;
+  const std::string matched = itself->match().path_separated_prefix();
+  itself->mutable_match()->set_path(matched);
+  itself->mutable_redirect()->set_path_redirect("/");
+  below.mutable_match()->set_prefix(matched + "/");
+  *out->add_routes() = std::move(below);
 }
 
 void AddDomains(const Mesh& mesh, const MeshPort& port, const std::string& viewer, route::VirtualHost* out) {
@@ -252,7 +267,7 @@ route::VirtualHost BuildVirtualHost(const Mesh& mesh, const MeshPort& port, cons
     AddDomains(mesh, port, viewer, &out);
   }
   if (const AttachedRoutes* routes = RoutesFor(port, viewer)) {
-    for (const AttachedMatch& match : routes->matches) AddRoute(port, match, out.add_routes());
+    for (const AttachedMatch& match : routes->matches) AddRoutes(port, match, &out);
     return out;
   }
   route::Route* only = out.add_routes();

@@ -190,6 +190,7 @@ std::vector<HeaderValue> ReadHeaderValues(Document* document, const Value& list)
       header.value = document->String(*value).value_or("");
       bool bad = std::any_of(header.value.begin(), header.value.end(),
                              [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; });
+      if (header.value.find('%') != std::string::npos) document->Report(*value, Cat("'%' in a header value is ", kNotYet));
       if (bad || header.value.size() > 4096) document->Report(*value, "is not a header value: at most 4096 characters, no line breaks");
     }
     fields.Done();
