@@ -71,13 +71,13 @@ class Journal {
   std::vector<std::string> lines_;
 };
 
-struct Run {
+struct Seen {
   std::string events;
   std::string output;
   bool should_close = false;
   bool can_start = false;
 
-  bool operator==(const Run&) const = default;
+  bool operator==(const Seen&) const = default;
 };
 
 using React = std::function<void(Codec&, const StreamEvent&)>;
@@ -149,7 +149,7 @@ inline void AnswerOk(Codec& codec, const StreamEvent& event) {
   server.SendEnd(event.stream);
 }
 
-inline Run RunServer(std::string_view input, Cut cut, bool eof, const React& react, const Limits& limits = {}) {
+inline Seen RunServer(std::string_view input, Cut cut, bool eof, const React& react, const Limits& limits = {}) {
   const std::unique_ptr<ServerCodec> codec = MakeHttp1Server(limits);
   Driver driver(codec.get(), react);
   FeedCut(&driver, input, cut);
@@ -158,7 +158,7 @@ inline Run RunServer(std::string_view input, Cut cut, bool eof, const React& rea
 }
 
 // One request goes out, then `input` comes in.
-inline Run RunClient(const http::RequestHead& request, std::string_view input, Cut cut, bool eof, const Limits& limits = {}) {
+inline Seen RunClient(const http::RequestHead& request, std::string_view input, Cut cut, bool eof, const Limits& limits = {}) {
   const std::unique_ptr<ClientCodec> codec = MakeHttp1Client(limits);
   codec->SendRequest(request, true);
   codec->output().Clear();
