@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/net/testing.h"
 #include "proxy/tls/testing.h"
 
 namespace outrigger::net {
@@ -17,73 +18,12 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::End;
+using testing::WireConnection;
+using testing::WireLoop;
 using tls::testing::kNow;
 using tls::testing::MustMakeContext;
 using tls::testing::TestMesh;
-
-// One end of the wire. Outlives its connection, as the network does.
-struct End {
-  Connection::Handler* handler = nullptr;  // null when nobody listens
-  std::string sent;                        // not yet carried over
-  int writes = 0;
-  bool fin = false;
-  bool fin_carried = false;
-  bool reading = true;
-  bool aborted = false;
-  bool retired = false;
-};
-
-class WireConnection final : public Connection {
- public:
-  explicit WireConnection(std::shared_ptr<End> end) : end_(std::move(end)) {}
-  ~WireConnection() override {
-    end_->handler = nullptr;
-    end_->fin = true;
-  }
-  void SetHandler(Handler* handler) override { end_->handler = handler; }
-  void Write(Buffer* out) override {
-    ++end_->writes;
-    end_->sent += out->text();
-    out->Clear();
-  }
-  size_t pending() const override { return end_->sent.size(); }
-  void SetReading(bool on) override { end_->reading = on; }
-  void ShutdownWrite() override { end_->fin = true; }
-  void Abort() override {
-    end_->aborted = true;
-    end_->handler = nullptr;
-    end_->sent.clear();
-  }
-  size_t Peek(std::span<uint8_t>) override { return 0; }
-  Address local() const override { return Address::Loopback(1); }
-  Address remote() const override { return Address::Loopback(2); }
-  std::optional<Address> original_destination() const override { return std::nullopt; }
-
-  std::shared_ptr<End> end() const { return end_; }
-
- private:
-  const std::shared_ptr<End> end_;
-};
-
-class WireLoop final : public Loop {
- public:
-  WireLoop() : Loop(Instant{}, 1) { SetTime(Instant{}, kNow); }
-  void EndTurn() { RunTurnEnd(); }
-  void SetWall(WallTime now) { SetTime(Instant{}, now); }
-
-  void Retire(std::unique_ptr<Connection> connection) override {
-    const std::shared_ptr<End> end = static_cast<WireConnection*>(connection.get())->end();
-    end->retired = true;
-  }
-  Result<std::unique_ptr<Listener>> Listen(const ListenOptions&, Listener::Handler*) override { return Unused(); }
-  std::unique_ptr<Connection> Connect(const ConnectOptions&, Connection::Handler*) override { return nullptr; }
-  std::unique_ptr<Resolution> Resolve(const std::string&, uint16_t, ResolveCallback) override { return nullptr; }
-  std::shared_ptr<Mailbox> mailbox() override { return nullptr; }
-  Files& files() override { std::abort(); }
-
- private:
-  static Error Unused() { return Error::Make(ErrorCode::kIo, "not in this test"); }
-};
 
 // Writes down what it is told, and does in it what the test wants done.
 class Log final : public Transport::Handler {
@@ -122,7 +62,8 @@ class TransportTest : public ::testing::Test {
   // Both ends with TLS, or both without.
   void Make(bool with_tls, tls::ClientOptions options = {}) {
     client_ = std::make_unique<Transport>(&loop_, std::make_unique<WireConnection>(client_end_),
-                                          with_tls ? tls::MakeClient(web_, std::move(options)) : nullptr, /*connected=*/false, &client_log_);
+                                          with_tls ? tls::MakeClient(web_, std::move(options)) : nullptr, /*connected=*/false,
+                                          &client_log_);
     server_ = std::make_unique<Transport>(&loop_, std::make_unique<WireConnection>(server_end_),
                                           with_tls ? tls::MakeServer(orders_, {}) : nullptr, /*connected=*/true, &server_log_);
   }
@@ -176,7 +117,7 @@ class TransportTest : public ::testing::Test {
   const TestMesh mesh_;
   std::shared_ptr<const tls::Context> web_ = MustMakeContext(mesh_.Workload("default", "web"));
   std::shared_ptr<const tls::Context> orders_ = MustMakeContext(mesh_.Workload("default", "orders"));
-  WireLoop loop_;
+  WireLoop loop_{kNow};
   const std::shared_ptr<End> client_end_ = std::make_shared<End>(), server_end_ = std::make_shared<End>();
   Log client_log_, server_log_;
   std::unique_ptr<Transport> client_, server_;

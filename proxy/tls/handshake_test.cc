@@ -4,6 +4,7 @@
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
 
+#include "proxy/tls/raw_server.h"
 #include "proxy/tls/testing.h"
 
 namespace outrigger::tls {
@@ -12,8 +13,10 @@ namespace {
 using ::testing::HasSubstr;
 using testing::Connect;
 using testing::kNow;
+using testing::MeetRaw;
 using testing::MustMakeContext;
 using testing::Pair;
+using testing::RawServer;
 using testing::TestMesh;
 using State = Session::State;
 
@@ -164,107 +167,6 @@ TEST_F(Handshake, AServerWithoutCertificateSaysSo) {
   EXPECT_THAT(pair.server_outcome.error().detail, HasSubstr("we have no certificate to show"));
 }
 
-// Certificates that the root did sign, but that are no X509-SVIDs. MakeContext would not take them, so they are told apart by the peer:
-// the server is played by BoringSSL itself.
-struct OddCase {
-  const char* name;
-  void (*change)(CertificateSpec*);
-  const char* reason;
-};
-
-class OddCertificate : public ::testing::TestWithParam<OddCase> {};
-
-// Plays a server with any chain until it has nothing more to say; true when it thinks that it is through.
-class RawServer {
- public:
-  RawServer(const Credentials& credentials, uint16_t max_version) : ctx_(SSL_CTX_new(TLS_method())) {
-    SSL_CTX_set_max_proto_version(ctx_.get(), max_version);
-    std::vector<bssl::UniquePtr<CRYPTO_BUFFER>> owned;
-    std::vector<CRYPTO_BUFFER*> chain;
-    for (const Der& der : credentials.chain) {
-      owned.emplace_back(CRYPTO_BUFFER_new(der.data(), der.size(), nullptr));
-      chain.push_back(owned.back().get());
-    }
-    EXPECT_TRUE(SSL_CTX_set_chain_and_key(ctx_.get(), chain.data(), chain.size(), credentials.key->get(), nullptr));
-    ssl_.reset(SSL_new(ctx_.get()));
-    in_ = BIO_new(BIO_s_mem());
-    out_ = BIO_new(BIO_s_mem());
-    SSL_set_bio(ssl_.get(), in_, out_);
-    SSL_set_accept_state(ssl_.get());
-  }
-
-  // Takes what the session has to send, gives back what this end answers.
-  std::string Answer(Buffer* from) {
-    BIO_write(in_, from->view().data(), static_cast<int>(from->size()));
-    from->Clear();
-    SSL_do_handshake(ssl_.get());
-    const uint8_t* data = nullptr;
-    size_t size = 0;
-    BIO_mem_contents(out_, &data, &size);
-    std::string answer(AsText({data, size}));
-    BIO_reset(out_);
-    return answer;
-  }
-
- private:
-  bssl::UniquePtr<SSL_CTX> ctx_;
-  bssl::UniquePtr<SSL> ssl_;
-  BIO* in_;   // owned by ssl_
-  BIO* out_;
-};
-
-Outcome MeetRaw(Session* session, RawServer* server) {
-  Buffer ignored;
-  Outcome outcome = session->Feed({}, kNow, &ignored);
-  while (outcome.ok() && !session->output().empty()) {
-    const std::string answer = server->Answer(&session->output());
-    outcome = session->Feed(AsBytes(answer), kNow, &ignored);
-  }
-  return outcome;
-}
-
-TEST_P(OddCertificate, IsRefused) {
-  const TestMesh mesh;
-  RawServer server(mesh.Odd(GetParam().change), TLS1_3_VERSION);
-  const auto client = MakeClient(MustMakeContext(mesh.Workload("default", "web")), {});
-  const Outcome outcome = MeetRaw(client.get(), &server);
-  ASSERT_FALSE(outcome.ok());
-  EXPECT_THAT(outcome.error().detail, HasSubstr(GetParam().reason));
-}
-
-TEST_P(OddCertificate, CannotBeOurs) {
-  const TestMesh mesh;
-  const auto context = MakeContext(mesh.Odd(GetParam().change));
-  ASSERT_FALSE(context.ok());
-  EXPECT_EQ(context.error().code, ErrorCode::kTls);
-  EXPECT_THAT(context.error().detail, HasSubstr(GetParam().reason));
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    All, OddCertificate,
-    ::testing::Values(
-        OddCase{"TwoUriNames", [](CertificateSpec* s) { s->uris.push_back("spiffe://cluster.local/ns/default/sa/other"); },
-                "carries 2 URI names, exactly one is allowed"},
-        OddCase{"TwiceTheSameUriName", [](CertificateSpec* s) { s->uris.push_back(s->uris[0]); }, "carries 2 URI names"},
-        OddCase{"NoUriName", [](CertificateSpec* s) { s->uris.clear(), s->dns_names = {"orders"}; }, "carries no SPIFFE id"},
-        OddCase{"NoNameAtAll", [](CertificateSpec* s) { s->uris.clear(), s->common_name = "orders"; }, "carries no SPIFFE id"},
-        OddCase{"NotSpiffe", [](CertificateSpec* s) { s->uris = {"https://cluster.local/ns/default/sa/web"}; }, "is not a SPIFFE id"},
-        OddCase{"NoPath", [](CertificateSpec* s) { s->uris = {"spiffe://cluster.local"}; }, "names a trust domain, not a workload"},
-        OddCase{"CertificateAuthority", [](CertificateSpec* s) { s->authority = true; }, "is a CA's, not a workload's"},
-        OddCase{"MaySignCertificates", [](CertificateSpec* s) { s->certificate_sign = true; }, "may sign certificates"},
-        OddCase{"NoDigitalSignature", [](CertificateSpec* s) { s->digital_signature = false; }, "lacks the critical key usage"},
-        OddCase{"KeyUsageNotCritical", [](CertificateSpec* s) { s->key_usage_critical = false; }, "lacks the critical key usage"},
-        OddCase{"OnlyForServers", [](CertificateSpec* s) { s->client_auth = false; }, "is not for both server and client"},
-        OddCase{"OnlyForClients", [](CertificateSpec* s) { s->server_auth = false; }, "is not for both server and client"}),
-    [](const auto& test) { return test.param.name; });
-
-TEST_F(Handshake, AGoodCertificateOfTheSameMakingIsAccepted) {  // so that the cases above fail for their own reason
-  RawServer server(mesh_.Odd([](CertificateSpec*) {}), TLS1_3_VERSION);
-  const auto client = MakeClient(MustMakeContext(mesh_.Workload("default", "web")), {});
-  EXPECT_EQ(MeetRaw(client.get(), &server).error().ToString(), "ok");
-  EXPECT_EQ(client->state(), State::kOpen);
-}
-
 TEST_F(Handshake, ASelfSignedLeafIsRefused) {
   Credentials self = mesh_.Odd([](CertificateSpec*) {});
   CertificateSpec spec;
@@ -283,6 +185,14 @@ TEST_F(Handshake, AServerOfTls12IsRefused) {
   const Outcome outcome = MeetRaw(client.get(), &server);
   ASSERT_FALSE(outcome.ok());
   EXPECT_THAT(outcome.error().detail, HasSubstr("protocol version"));
+}
+
+TEST_F(Handshake, AServerThatInsistsOnTheHybridKeyExchangeGetsIt) {
+  const uint16_t hybrid = SSL_GROUP_X25519_MLKEM768;
+  RawServer server(mesh_.Workload("default", "orders"), TLS1_3_VERSION, &hybrid);
+  const auto client = MakeClient(MustMakeContext(mesh_.Workload("default", "web")), {});
+  EXPECT_EQ(MeetRaw(client.get(), &server).error().ToString(), "ok");
+  EXPECT_EQ(client->state(), State::kOpen);
 }
 
 TEST_F(Handshake, AClientOfTls12IsRefused) {
@@ -327,124 +237,6 @@ TEST_F(Handshake, AnUnspeakableServerNameFailsWithAReason) {
   const auto client = MakeClient(MustMakeContext(mesh_.Workload("default", "web")), {.sni = std::string(300, 'a')});
   Buffer ignored;
   EXPECT_THAT(client->Feed({}, kNow, &ignored).error().detail, HasSubstr("server name"));
-}
-
-// First contact: the workload has no identity and no roots, only the pin that came with its token.
-class FirstContact : public Handshake {
- protected:
-  Pair Contact(const Credentials& control, std::string pin, bool require_client = false, WallTime now = kNow) {
-    return Connect(MustMakeContext(TestMesh::FirstContact()), {.alpn = {"h2"}, .pinned_root_spki_sha256 = std::move(pin)},
-                   MustMakeContext(control), {.alpn = {"h2"}, .require_client_certificate = require_client}, now);
-  }
-  const Credentials control_ = mesh_.Workload("outrigger-system", "control");
-};
-
-TEST_F(FirstContact, ThePinnedRootIsEnough) {
-  const Pair pair = Contact(control_, mesh_.authority().root_spki_sha256());
-  EXPECT_EQ(pair.client_outcome.error().ToString(), "ok");
-  EXPECT_EQ(pair.client->peer().spiffe_id, "spiffe://cluster.local/ns/outrigger-system/sa/control");
-  EXPECT_EQ(pair.server->state(), State::kOpen);
-  EXPECT_EQ(pair.server->peer().spiffe_id, "");
-}
-
-TEST_F(FirstContact, AnotherRootIsRefused) {
-  const Pair pair = Contact(control_, foreign_.authority().root_spki_sha256());
-  EXPECT_THAT(pair.client_outcome.error().detail, HasSubstr("is the root that the token pins"));
-}
-
-TEST_F(FirstContact, ThePinnedRootMustHaveSignedTheLeaf) {
-  Credentials liar = mesh_.Workload("outrigger-system", "control");
-  const TestMesh real;
-  liar.chain[1] = real.authority().root();  // shows the right root, but its leaf is another's
-  RawServer server(liar, TLS1_3_VERSION);
-  const auto client = MakeClient(MustMakeContext(TestMesh::FirstContact()),
-                                 {.pinned_root_spki_sha256 = real.authority().root_spki_sha256()});
-  EXPECT_THAT(MeetRaw(client.get(), &server).error().detail, HasSubstr("does not lead to a root"));
-}
-
-TEST_F(FirstContact, AServerThatHidesItsRootIsRefused) {
-  Credentials control = control_;
-  control.chain.pop_back();
-  const Pair pair = Contact(control, mesh_.authority().root_spki_sha256());
-  EXPECT_THAT(pair.client_outcome.error().detail, HasSubstr("is the root that the token pins"));
-}
-
-TEST_F(FirstContact, ThePinnedLeafItselfIsNoRoot) {
-  const Pair pair = Contact(control_, *SpkiSha256(control_.chain[0]));
-  EXPECT_THAT(pair.client_outcome.error().detail, HasSubstr("is the root that the token pins"));
-}
-
-TEST_F(FirstContact, AnExpiredServerIsRefusedAllTheSame) {
-  const Pair pair = Contact(control_, mesh_.authority().root_spki_sha256(), false, kNow + 25h);
-  EXPECT_THAT(pair.client_outcome.error().detail, HasSubstr("certificate expired at"));
-}
-
-TEST_F(FirstContact, WithoutPinAndRootsNobodyIsTrusted) {
-  const Pair pair = Contact(control_, "");
-  EXPECT_THAT(pair.client_outcome.error().detail, HasSubstr("no roots to verify the peer with"));
-}
-
-TEST_F(FirstContact, ThePortForWorkloadsAsksForACertificate) {
-  const Pair pair = Contact(control_, mesh_.authority().root_spki_sha256(), true);
-  EXPECT_THAT(pair.server_outcome.error().detail, HasSubstr("peer showed no certificate"));
-}
-
-TEST_F(FirstContact, AnOptionalCertificateIsVerifiedWhenItIsShown) {
-  const auto control = MustMakeContext(control_);
-  const ServerOptions optional{.require_client_certificate = false};
-  const Pair good = Connect(MustMakeContext(mesh_.Workload("default", "web")), {}, control, optional);
-  EXPECT_EQ(good.server->peer().spiffe_id, mesh_.Id("default", "web"));
-  Credentials stranger = foreign_.Workload("default", "web");
-  stranger.trust_domain = "";
-  const TestMesh double_ganger;
-  Credentials client = double_ganger.Workload("default", "web");
-  client.roots.push_back(mesh_.authority().root());
-  const Pair bad = Connect(MustMakeContext(std::move(client)), {}, control, optional);
-  EXPECT_EQ(bad.server->state(), State::kFailed);
-}
-
-TEST(MakeContext, RefusesAKeyThatIsNotTheLeafs) {
-  const TestMesh mesh;
-  Credentials credentials = mesh.Workload("default", "web");
-  credentials.key = *PrivateKey::Generate();
-  EXPECT_THAT(MakeContext(credentials).error().detail, HasSubstr("private key does not belong to the certificate of"));
-}
-
-TEST(MakeContext, RefusesALeafThatItsOwnRootsDoNotVouchFor) {
-  const TestMesh mesh, other;
-  Credentials credentials = mesh.Workload("default", "web");
-  credentials.roots = {other.authority().root()};
-  credentials.chain.pop_back();
-  EXPECT_THAT(MakeContext(credentials).error().detail, HasSubstr("own credentials do not fit together"));
-}
-
-TEST(MakeContext, RefusesALeafOfAnotherTrustDomain) {
-  const TestMesh mesh;
-  Credentials credentials = mesh.Workload("default", "web");
-  credentials.trust_domain = "other.org";
-  EXPECT_THAT(MakeContext(credentials).error().detail, HasSubstr("expected one of trust domain other.org"));
-}
-
-TEST(MakeContext, RefusesALeafAmongTheRoots) {
-  const TestMesh mesh;
-  Credentials credentials = mesh.Workload("default", "web");
-  credentials.roots.push_back(credentials.chain[0]);
-  EXPECT_THAT(MakeContext(credentials).error().detail, HasSubstr("may sign certificates"));
-}
-
-TEST(MakeContext, RefusesACertificateWithoutKey) {
-  const TestMesh mesh;
-  Credentials credentials = mesh.Workload("default", "web");
-  credentials.key = nullptr;
-  EXPECT_THAT(MakeContext(credentials).error().detail, HasSubstr("without its private key"));
-}
-
-TEST(MakeContext, TellsWhoItIsAndForHowLong) {
-  const TestMesh mesh;
-  const auto context = MustMakeContext(mesh.Workload("default", "web", 1h));
-  EXPECT_EQ(context->own_id(), mesh.Id("default", "web"));
-  EXPECT_EQ(context->not_before(), kNow - kLeafBackdate);
-  EXPECT_EQ(context->not_after(), kNow + 1h);
 }
 
 }  // namespace

@@ -155,9 +155,12 @@ void SessionImpl::PrepareClient() {
   SSL* ssl = ssl_.get();
   const ClientOptions& options = handshake_->client;
   SSL_set_connect_state(ssl);
+  // One share only: the hybrid's would double the ClientHello, and both sides prefer X25519.
+  const uint16_t share = SSL_GROUP_X25519;
   const std::vector<uint8_t> alpn = AlpnWire(options.alpn);
   const bool good = (sni_.empty() || SSL_set_tlsext_host_name(ssl, sni_.c_str())) && (options.alpn.empty() || !alpn.empty()) &&
-                    (alpn.empty() || SSL_set_alpn_protos(ssl, alpn.data(), alpn.size()) == 0);
+                    (alpn.empty() || SSL_set_alpn_protos(ssl, alpn.data(), alpn.size()) == 0) &&
+                    SSL_set1_client_key_shares(ssl, &share, 1);
   if (!good) {
     ERR_clear_error();
     handshake_->refusal.reason = "server name or application protocols are not of a form that TLS can carry";
@@ -210,7 +213,6 @@ Outcome SessionImpl::Feed(Bytes ciphertext, WallTime now, Buffer* plaintext) {
   if (ssl_ == nullptr) return FailWith("out of memory", true);
   now_ = now;
   SetTimeForThread(now);
-  ERR_clear_error();
   input_ = ciphertext;
   Outcome outcome;
   if (state_ == State::kHandshake) outcome = DoHandshake(now);
@@ -280,7 +282,6 @@ Outcome SessionImpl::Read(Buffer* plaintext) {
 Outcome SessionImpl::Write(Bytes plaintext) {
   if (state_ == State::kFailed) return *error_;
   if (state_ != State::kOpen || close_sent_) return Error::Make(ErrorCode::kTls, "write on a TLS session that is not open");
-  ERR_clear_error();
   const size_t records = plaintext.size() / kMaxRecordBytes + 1;
   if (!plaintext.empty()) output_.Reserve(plaintext.size() + records * kRecordOverheadBytes);
   while (!plaintext.empty()) {

@@ -97,6 +97,27 @@ TEST_F(Records, TheHandshakeSurvivesACutAtEveryByte) {
   EXPECT_GT(total, 1000u);
 }
 
+// Whatever is changed on the way, a client that opens knows its peer, and nothing crashes.
+TEST_F(Records, AHandshakeChangedAtAnyByteNeverOpensToAStranger) {
+  size_t refused = 0, size = 1;
+  for (size_t at = 0; at < size; ++at) {
+    const auto client = MakeClient(web_, {.resumption_scope = "never"});
+    const auto server = MakeServer(orders_, {});
+    Buffer ignored;
+    ASSERT_TRUE(client->Feed({}, kNow, &ignored).ok());
+    ASSERT_TRUE(server->Feed(client->output().view(), kNow, &ignored).ok());
+    std::string flight(server->output().text());
+    size = flight.size();
+    flight[at] = static_cast<char>(flight[at] ^ 0x20);
+    const Outcome outcome = client->Feed(AsBytes(flight), kNow, &ignored);
+    if (client->state() == State::kOpen) {
+      EXPECT_EQ(client->peer().spiffe_id, mesh_.Id("default", "orders")) << at;
+    }
+    refused += outcome.ok() ? 0 : 1;
+  }
+  EXPECT_GT(refused, size * 9 / 10);
+}
+
 TEST_F(Records, SixteenMebibytesGoBothWaysUnharmed) {
   Pair pair = Open();
   const std::string up = Noise(16 << 20, 1), down = Noise(16 << 20, 2);
