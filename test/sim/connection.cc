@@ -44,11 +44,7 @@ void SimConnection::Write(Buffer* out) {
     loop_->world().Problem(loop_->name() + ": Connection::Write after ShutdownWrite");
     return out->Clear();
   }
-  if (told_connected_ && !tcp_->failure(side_).ok()) {
-    write_failed_ = true;
-    out->Clear();
-    return MarkIfSomething();
-  }
+  if (!tcp_->failure(side_).ok()) return out->Clear();  // nobody will read it; OnClosed comes
   if (told_connected_ && pending_.empty()) out->Consume(tcp_->Take(side_, out->view()));
   if (out->empty()) return;
   owes_drained_ = true;
@@ -87,17 +83,15 @@ size_t SimConnection::Peek(std::span<uint8_t> into) {
   return size;
 }
 
-bool SimConnection::FailureShows() const {
-  return !tcp_->failure(side_).ok() && ((reading_ && !eof_told_) || write_failed_ || !pending_.empty());
-}
+// Bytes that came before the failure come first, and wait while reading is off.
+bool SimConnection::FailureShows() const { return !tcp_->failure(side_).ok() && (eof_told_ || tcp_->readable(side_) == 0); }
 
 bool SimConnection::Something() const {
   if (tcp_ == nullptr || !loop_->alive()) return false;
-  const bool failed = !tcp_->failure(side_).ok();
-  if (!told_connected_) return failed || tcp_->connected(side_);
+  if (!told_connected_) return !tcp_->failure(side_).ok() || tcp_->connected(side_);
   if (handler_ == nullptr) return false;
-  if (reading_ && !eof_told_ && (tcp_->readable(side_) > 0 || tcp_->at_eof(side_))) return true;
   if (FailureShows()) return true;
+  if (reading_ && !eof_told_ && (tcp_->readable(side_) > 0 || tcp_->at_eof(side_))) return true;
   return pending_.empty() ? owes_drained_ : tcp_->writable(side_);
 }
 
@@ -120,7 +114,8 @@ bool SimConnection::Guarded(Call&& call) {
 void SimConnection::Deliver() {
   if (!Something()) return;
   if (!told_connected_ && !DeliverConnect()) return;
-  if (DeliverRead() && DeliverFailure() && DeliverWritable()) MarkIfSomething();
+  if (FailureShows()) return handler_ != nullptr ? TellClosed() : void();
+  if (DeliverWritable() && DeliverRead()) MarkIfSomething();
 }
 
 void SimConnection::TellClosed() {
@@ -159,20 +154,18 @@ bool SimConnection::DeliverRead() {
     std::memset(memory.get(), 0xdd, size);
     return go_on;
   }
-  if (!tcp_->at_eof(side_)) return true;
+  if (!tcp_->at_eof(side_) || !tcp_->failure(side_).ok()) return true;
   eof_told_ = true;
   world.Note(TraceKind::kEof, loop_->actor(), 0);
   return Guarded([this] { handler_->OnEof(); });
 }
 
-bool SimConnection::DeliverFailure() {
-  if (handler_ == nullptr || !FailureShows()) return true;
-  if (reading_ && !eof_told_ && tcp_->readable(side_) > 0) return true;  // what came before the RST first
-  TellClosed();
-  return false;
-}
-
 bool SimConnection::DeliverWritable() {
+  if (!tcp_->failure(side_).ok()) {
+    pending_.Clear();
+    owes_drained_ = false;
+    return true;
+  }
   if (!pending_.empty()) {
     pending_.Consume(tcp_->Take(side_, pending_.view()));
     if (!pending_.empty()) return true;
@@ -217,7 +210,8 @@ void SimListener::Queue(std::shared_ptr<Tcp> tcp) {
 void SimListener::Deliver() {
   bool destroyed = false;
   destroyed_ = &destroyed;
-  while (accepting_ && !backlog_.empty()) {
+  size_t batch = 1 + loop_->world().scheduler().Below(std::max<size_t>(backlog_.size(), 1));
+  for (; accepting_ && !backlog_.empty() && batch > 0; --batch) {
     std::shared_ptr<Tcp> tcp = std::move(backlog_.front());
     backlog_.pop_front();
     std::optional<net::Address> original;
@@ -227,6 +221,7 @@ void SimListener::Deliver() {
     if (destroyed) return;
   }
   destroyed_ = nullptr;
+  if (accepting_ && !backlog_.empty()) loop_->MarkReady(this);
 }
 
 }  // namespace outrigger::sim

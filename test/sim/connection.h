@@ -37,7 +37,6 @@ class SimConnection final : public net::Connection, public ReadySource, public T
  private:
   bool DeliverConnect();  // these say false when the object is gone or nothing more may come
   bool DeliverRead();
-  bool DeliverFailure();
   bool DeliverWritable();
   void TellClosed();
   bool FailureShows() const;
@@ -58,7 +57,6 @@ class SimConnection final : public net::Connection, public ReadySource, public T
   bool reading_ = true;
   bool eof_told_ = false;
   bool finish_wanted_ = false;
-  bool write_failed_ = false;  // a write met the failure, which shows it even while reading is off
   bool owes_drained_ = false;
   bool* destroyed_ = nullptr;
 };

@@ -11,17 +11,18 @@
 
 namespace outrigger::sim {
 
-// A connection that is being ended politely (Loop::Retire).
+// A connection that is being ended politely (Loop::Retire), as long as its peer takes what is pending.
 class SimLoop::Retiree final : public net::Connection::Handler, public Timer, public ListLink<Retiree> {
  public:
-  static constexpr Duration kPatience = 1s;
+  static constexpr Duration kDrain = 1s;
+  static constexpr Duration kNoProgress = 10s;
 
   Retiree(SimLoop* loop, std::unique_ptr<net::Connection> connection) : loop_(loop), connection_(std::move(connection)) {
     connection_->SetHandler(this);
     connection_->SetReading(true);
     connection_->ShutdownWrite();
-    left_ = connection_->pending();
-    loop_->Arm(this, kPatience);
+    pending_ = connection_->pending();
+    loop_->Arm(this, pending_ > 0 ? kNoProgress : kDrain);
   }
   void OnRead(Bytes) override {}
   void OnEof() override {
@@ -29,25 +30,29 @@ class SimLoop::Retiree final : public net::Connection::Handler, public Timer, pu
     if (connection_->pending() == 0) delete this;
   }
   void OnDrained() override {
-    if (eof_) delete this;
-    else loop_->Arm(this, kPatience);
+    if (eof_) {
+      delete this;
+      return;
+    }
+    pending_ = 0;
+    loop_->Arm(this, kDrain);
   }
   void OnClosed(Error) override { delete this; }
 
  private:
-  // A peer that takes bytes, however slowly, is waited for.
   void OnTimer() override {
-    if (connection_->pending() == left_) {
+    const size_t pending = connection_->pending();
+    if (pending == 0 || pending >= pending_) {
       delete this;
       return;
     }
-    left_ = connection_->pending();
-    loop_->Arm(this, kPatience);
+    pending_ = pending;
+    loop_->Arm(this, kNoProgress);
   }
 
   SimLoop* const loop_;
   std::unique_ptr<net::Connection> connection_;
-  size_t left_ = 0;
+  size_t pending_ = 0;
   bool eof_ = false;
 };
 
@@ -206,7 +211,7 @@ std::unique_ptr<net::Connection> SimLoop::Connect(const net::ConnectOptions& opt
 }
 
 void SimLoop::Retire(std::unique_ptr<net::Connection> connection) {
-  if (!alive_ || !CheckOwnTurn("Retire")) return;
+  if (connection == nullptr || !alive_ || !CheckOwnTurn("Retire")) return;
   auto* retiree = new Retiree(this, std::move(connection));  // ends itself, or in Die
   retirees_.PushBack(retiree);
 }

@@ -199,11 +199,34 @@ TEST_F(NetworkTest, WritingToAPeerThatClosedIsAnsweredByAReset) {
   acceptor->accepted.clear();
   ASSERT_TRUE(world->RunUntil([&] { return at_a.eof; }, 1s));
   WriteText(*a, "anyone?");
-  world->RunFor(10ms);
-  WriteText(*a, "still there?");  // after EOF only a write notices
   ASSERT_TRUE(world->RunUntil([&] { return !at_a.error.ok(); }, 1s));
   EXPECT_EQ(at_a.error.code, ErrorCode::kReset);
   EXPECT_EQ(at_a.events, "cex");
+}
+
+TEST_F(NetworkTest, AResetIsToldWhileReadingIsOffUnlessBytesWaitBeforeIt) {
+  Faults faults;
+  faults.reset_discards = 0;
+  Open(faults);
+  ConnectAndAccept();
+  b().SetReading(false);
+  a->Abort();
+  a.reset();
+  ASSERT_TRUE(world->RunUntil([&] { return !at_b().error.ok(); }, 1s));
+
+  acceptor->accepted.clear();
+  ConnectAndAccept();
+  b().SetReading(false);
+  WriteText(*a, "last words");
+  world->RunFor(10ms);
+  a->Abort();
+  a.reset();
+  world->RunFor(1s);
+  EXPECT_TRUE(at_b().error.ok());
+  b().SetReading(true);
+  ASSERT_TRUE(world->RunUntil([&] { return !at_b().error.ok(); }, 1s));
+  EXPECT_EQ(at_b().received, "last words");
+  EXPECT_EQ(at_b().events, "x") << "never an orderly end";
 }
 
 TEST_F(NetworkTest, NoReadAndNoEofWhileReadingIsOff) {
@@ -312,7 +335,7 @@ TEST_F(NetworkTest, RetireGivesUpOnAPeerThatTakesNothing) {
   WriteText(b(), Pattern(30000));
   server->Retire(std::move(acceptor->accepted.at(0)->connection));
   acceptor->accepted.clear();
-  world->RunFor(10s);
+  world->RunFor(30s);
   std::vector<std::string> held = world->Holdings();
   EXPECT_EQ(held, (std::vector<std::string>{"client: 1 connections", "server: 1 listeners"}));
 }
