@@ -50,13 +50,24 @@ def outrigger_cc_library(name, copts = [], **kwargs):
         **kwargs
     )
 
-def outrigger_cc_binary(name, copts = [], deps = [], **kwargs):
+def outrigger_cc_binary(name, copts = [], deps = [], testonly = False, **kwargs):
+    """A program; with it comes NAME_loads_test, which checks that it needs nothing but the C library."""
     native.cc_binary(
         name = name,
         copts = _COPTS + copts,
         deps = deps + [_CXX_RUNTIME],
+        testonly = testonly,
         **kwargs
     )
+    if not testonly:
+        native.sh_test(
+            name = name + "_loads_test",
+            size = "small",
+            srcs = ["//tools/bzl:loads_test.sh"],
+            args = ["$(rootpath :%s)" % name],
+            data = [":" + name],
+            tags = ["no_sanitizer"],
+        )
 
 def outrigger_cc_test(name, copts = [], deps = [], size = "small", main = True, **kwargs):
     """A GoogleTest program, gmock included. `main = False` when srcs bring a main() of their own.
