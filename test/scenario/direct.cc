@@ -24,7 +24,7 @@ struct Direct {
   }
   bool Finish(Duration within) {
     const bool done = env.RunUntil([this] { return env.Get<HttpClient>(client)->done(); }, within);
-    env.RunFor(2s);  // what is being closed politely
+    env.RunUntil([this] { return env.Get<HttpApp>(app)->connections() == 0; }, 5s);  // what is being closed politely
     env.Stop(client);
     env.Stop(app);
     return done;

@@ -1,0 +1,105 @@
+#include "test/scenario/live_environment.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <utility>
+
+namespace outrigger::scenario {
+
+class LiveEnvironment::LiveActor final : public Actor {
+ public:
+  LiveActor(net::Loop& loop, int starts) : loop_(loop), starts_(starts) {}
+  net::Loop& loop() override { return loop_; }
+  net::Loop& AddLoop() override { return loop_; }
+  int starts() const override { return starts_; }
+
+ private:
+  net::Loop& loop_;
+  const int starts_;
+};
+
+// A step of the scenario, or the end of its patience.
+class LiveEnvironment::Step final : public Timer {
+ public:
+  explicit Step(std::function<void()> step) : step_(std::move(step)) {}
+  bool done() const { return step_ == nullptr; }
+
+ private:
+  void OnTimer() override { std::exchange(step_, nullptr)(); }
+  std::function<void()> step_;
+};
+
+LiveEnvironment::LiveEnvironment(uint64_t seed) : Environment(seed), loop_(std::make_unique<io::UvLoop>(seed)) {}
+
+LiveEnvironment::~LiveEnvironment() {
+  actors_.clear();
+  steps_.clear();
+  loop_.reset();
+  for (const std::string& folder : machines_) {
+    std::error_code ignored;
+    if (!folder.empty()) std::filesystem::remove_all(folder, ignored);
+  }
+}
+
+MachineId LiveEnvironment::AddMachine(const std::string&) {
+  machines_.emplace_back();
+  return static_cast<MachineId>(machines_.size()) - 1;
+}
+
+ActorId LiveEnvironment::AddActor(MachineId, const std::string&, Program program) {
+  actors_.push_back({.program = std::move(program), .object = nullptr});
+  return static_cast<ActorId>(actors_.size()) - 1;
+}
+
+net::Address LiveEnvironment::AddressOf(MachineId machine, uint16_t port) {
+  const unsigned pid = static_cast<unsigned>(getpid());
+  return net::Address::Ipv4({127, static_cast<uint8_t>(64 + pid % 128), static_cast<uint8_t>(1 + pid / 128 % 250),
+                             static_cast<uint8_t>(machine + 1)}, port);
+}
+
+std::string LiveEnvironment::Folder(MachineId machine) {
+  std::string& folder = machines_.at(static_cast<size_t>(machine));
+  if (folder.empty()) {
+    std::string path = (std::filesystem::temp_directory_path() / "scenario-XXXXXX").string();
+    if (mkdtemp(path.data()) == nullptr) std::abort();
+    folder = path;
+  }
+  return folder;
+}
+
+void LiveEnvironment::Start(ActorId actor) {
+  Member& member = Of(actor);
+  if (member.object != nullptr) return;
+  LiveActor given(*loop_, ++member.starts);
+  member.object = member.program(given);
+}
+
+void LiveEnvironment::After(Duration delay, std::function<void()> step) {
+  std::erase_if(steps_, [](const auto& old) { return old->done() && !old->armed(); });
+  steps_.push_back(std::make_unique<Step>(std::move(step)));
+  loop_->Arm(steps_.back().get(), delay);
+}
+
+bool LiveEnvironment::RunUntil(const std::function<bool()>& done, Duration within) {
+  bool expired = false;
+  Step patience([&expired] { expired = true; });
+  loop_->Arm(&patience, within);
+  bool reached = done();
+  while (!reached && !expired) {
+    loop_->RunTurn();
+    reached = done();
+  }
+  return reached;
+}
+
+Report PlayLive(const Scenario& scenario, uint64_t seed) {
+  LiveEnvironment environment(seed);
+  Report report;
+  scenario.play(environment, &report);
+  for (const std::string& problem : environment.Problems()) report.Fail(problem);
+  return report;
+}
+
+}  // namespace outrigger::scenario
