@@ -38,7 +38,8 @@ absl::Status Unpack(const google::protobuf::Any& any, Message* message) {
 std::string_view TypeUrl(Type type) { return kUrls[static_cast<size_t>(type)]; }
 std::string_view TypeName(Type type) { return kNames[static_cast<size_t>(type)]; }
 
-AdsState::AdsState(snapshot::Compiler* compiler, envoy::config::core::v3::Node node) : compiler_(compiler), node_(std::move(node)) {}
+AdsState::AdsState(snapshot::Compiler* compiler, envoy::config::core::v3::Node node, std::optional<net::Address> app)
+    : compiler_(compiler), node_(std::move(node)), app_(std::move(app)) {}
 
 AdsState::Request AdsState::MakeRequest(Type type, const std::string& error) {
   TypeState& state = Of(type);
@@ -80,6 +81,7 @@ absl::Status AdsState::Apply(Type type, const google::protobuf::Any& any, std::s
       auto translated = Translate(cluster);
       if (!translated.ok()) return translated.status();
       if (translated->discovered) refers->push_back(translated->endpoints_name);
+      RedirectToApp(&*translated);
       return compiler_->SetCluster(*std::move(translated));
     }
     case Type::kEndpoint: {
@@ -113,11 +115,26 @@ absl::Status AdsState::Apply(Type type, const google::protobuf::Any& any, std::s
   return absl::InternalError("no such type");
 }
 
+void AdsState::RedirectToApp(config::Cluster* cluster) const {
+  if (!app_.has_value() || cluster->inbound_port == 0) return;
+  for (config::Endpoint& endpoint : cluster->inline_endpoints.endpoints) {
+    endpoint.address = inbound_clusters_ == 1 ? *app_ : app_->WithPort(endpoint.address.port());
+    endpoint.address_text = endpoint.address.ToString();
+  }
+}
+
 // Takes what is good; the answer names each resource that is not, a line each.
 std::string AdsState::ApplyAll(Type type, const Response& response) {
   TypeState& state = Of(type);
   std::string errors;
   std::set<std::string> present;
+  if (type == Type::kCluster && app_.has_value()) {
+    inbound_clusters_ = 0;
+    for (const google::protobuf::Any& any : response.resources()) {
+      envoy::config::cluster::v3::Cluster cluster;
+      if (any.UnpackTo(&cluster) && cluster.name().starts_with("inbound|")) ++inbound_clusters_;
+    }
+  }
   for (const google::protobuf::Any& any : response.resources()) {
     std::string name;
     std::vector<std::string> refers;

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -33,7 +34,8 @@ class AdsState {
   using Request = envoy::service::discovery::v3::DiscoveryRequest;
   using Response = envoy::service::discovery::v3::DiscoveryResponse;
 
-  AdsState(snapshot::Compiler* compiler, envoy::config::core::v3::Node node);
+  // `app`: where the application really listens (--app); replaces the host of inbound clusters, and the port when there is exactly one.
+  AdsState(snapshot::Compiler* compiler, envoy::config::core::v3::Node node, std::optional<net::Address> app = {});
 
   // A stream was opened: what to send first.
   std::vector<Request> OnStream();
@@ -66,11 +68,14 @@ class AdsState {
   std::string ApplyAll(Type type, const Response& response);
   void RemoveAbsent(Type type, const std::set<std::string>& present);
   Request MakeRequest(Type type, const std::string& error = {});
+  void RedirectToApp(config::Cluster* cluster) const;
   // Follows the references of `parent` resources: a request when the names of `child` changed.
   void Resubscribe(Type parent, Type child, std::vector<Request>* requests, bool always);
 
   snapshot::Compiler* const compiler_;
   const envoy::config::core::v3::Node node_;
+  const std::optional<net::Address> app_;
+  size_t inbound_clusters_ = 0;  // of the cluster response being applied
   std::array<TypeState, kTypes> types_;
   std::set<std::string> endpoints_received_;
   Accepted accepted_;

@@ -65,7 +65,7 @@ ControlLink::ControlLink(net::Loop* loop, LinkOptions options, Handler* handler)
       options_(std::move(options)),
       handler_(handler),
       compiler_(snapshot::MakeCompiler()),
-      ads_(compiler_.get(), MakeNode(options_)),
+      ads_(compiler_.get(), MakeNode(options_), options_.app),
       identity_store_(&loop->files(), options_.data_dir),
       last_good_(&loop->files(), options_.data_dir + "/xds", options_.log) {}
 

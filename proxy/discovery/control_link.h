@@ -29,6 +29,7 @@ struct LinkOptions {
   std::string control;             // HOST:PORT
   std::string workload;            // NAMESPACE/NAME
   std::string data_dir;
+  std::optional<net::Address> app;  // --app
   std::optional<JoinToken> token;  // needed once, until there is a leaf
   std::vector<tls::Der> control_ca;  // instead of the token's pin
   std::string version;
