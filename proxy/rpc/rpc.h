@@ -77,10 +77,12 @@ class Channel {
    public:
     virtual ~Handler() = default;
     virtual void OnUp() = 0;               // handshake done, server verified
-    virtual void OnDown(Error error) = 0;  // could not connect, or was lost, or GOAWAY; the calls under way were told first
+    // Could not connect, or was lost, or GOAWAY; the calls under way were told first. After a GOAWAY those that the server still serves
+    // may finish before: until then up() is false already.
+    virtual void OnDown(Error error) = 0;
   };
-  virtual ~Channel() = default;
-  virtual void Connect() = 0;  // while down
+  virtual ~Channel() = default;  // calls under way end without a word; their handles may outlive it
+  virtual void Connect() = 0;    // while down
   virtual bool up() const = 0;
   // path: "/package.Service/Method". Only while up(). The timeout travels as grpc-timeout and is enforced here as well.
   virtual std::unique_ptr<ClientCall> Start(std::string_view path, const Metadata& metadata, std::optional<Duration> timeout,
@@ -123,13 +125,17 @@ struct ServerOptions {
   net::Address address;
   std::function<std::shared_ptr<const tls::Context>()> tls;  // asked for at each accept; none: plaintext
   tls::ServerOptions tls_options;                            // alpn is set to h2
-  size_t max_connections = 10000;
+  size_t max_connections = 10000;  // beyond it connections are closed as they come
+  Duration handshake_timeout = std::chrono::seconds(10);
+  // HTTP/2 PING after this long without a byte from the client; no answer within ping_timeout: the connection is dead. Zero: none.
+  Duration ping_after = std::chrono::seconds(60);
+  Duration ping_timeout = std::chrono::seconds(20);
   Limits limits;
 };
 
 class Server {
  public:
-  virtual ~Server() = default;
+  virtual ~Server() = default;  // closes everything; handlers are destroyed without OnCancelled
   virtual net::Address local() const = 0;
   virtual size_t connections() const = 0;
   // Stops accepting, sends GOAWAY, and finishes what is under way (streaming calls are up to their handlers).
