@@ -47,7 +47,8 @@ class RpcTest : public ::testing::Test {
   bool RunUntilDone(CallRecorder& recorder, Duration within = 60s) {
     return world->RunUntil([&] { return recorder.done; }, within);
   }
-  ~RpcTest() override {
+  // Everything ends, and nothing is left.
+  void Close() {
     channel.reset();
     server.reset();
     if (world != nullptr) {
@@ -56,7 +57,10 @@ class RpcTest : public ::testing::Test {
       EXPECT_EQ(world->open_connections(), 0u);
     }
     EXPECT_EQ(log.open, 0);
+    at_channel = {};
+    log = {};
   }
+  ~RpcTest() override { Close(); }
 
   std::unique_ptr<sim::World> world;
   net::Loop* client_loop = nullptr;
@@ -92,9 +96,7 @@ TEST_F(RpcTest, StreamsOfEveryKindWorkHoweverTheNetworkCutsThem) {
     sim::Faults faults;
     faults.tear = 0.9;
     faults.jitter_max = 3ms;
-    at_channel = {};
-    channel.reset();
-    server.reset();
+    Close();
     Open(faults, seed);
 
     CallRecorder client_stream, server_stream, bidi;
@@ -339,9 +341,7 @@ TEST_F(RpcTest, ClientMayDestroyItsCallInOnMessage) {
 TEST_F(RpcTest, ClientMayDestroyTheChannelInAnyCall) {
   for (const char* when : {"message", "done", "down", "up"}) {
     SCOPED_TRACE(when);
-    at_channel = {};
-    channel.reset();
-    server.reset();
+    Close();
     Open();
     CallRecorder recorder, other;
     auto call = Start("ServerStream", &recorder);
@@ -375,9 +375,7 @@ TEST_F(RpcTest, ClientMayDestroyTheChannelInAnyCall) {
 TEST_F(RpcTest, ServiceMayDestroyTheServerInAnyCall) {
   for (const char* when : {"message", "half-close", "cancelled"}) {
     SCOPED_TRACE(when);
-    at_channel = {};
-    channel.reset();
-    log = {};
+    Close();
     Open();
     CallRecorder recorder, other;
     const auto destroy = [&](TestCall&) { server.reset(); };
