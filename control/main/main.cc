@@ -10,10 +10,10 @@
 
 #include "CLI/CLI.hpp"
 #include "control/admin/duration.h"
-#include "control/main/logging.h"
 #include "control/plane/control_plane.h"
 #include "proxy/admin/version.h"
 #include "proxy/io/signals.h"
+#include "proxy/io/stderr_log.h"
 #include "proxy/io/uv_loop.h"
 
 namespace outrigger::control {
@@ -129,7 +129,7 @@ class Ending {
 int Run(const Flags& flags) {
   ControlPlaneOptions options;
   if (std::string wrong = Convert(flags, &options); !wrong.empty()) return Fail(std::move(wrong));
-  const Log log = MakeStderrLog(ParseLevel(flags.log_level), isatty(STDERR_FILENO) == 0);
+  const Log log = io::MakeStderrLog(ParseLevel(flags.log_level), isatty(STDERR_FILENO) == 0).log;
   options.log = log;
 
   signal(SIGPIPE, SIG_IGN);
