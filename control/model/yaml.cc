@@ -14,7 +14,7 @@
 namespace outrigger::control {
 namespace {
 
-// Reads a string_view as a stream without copying it.
+// A stream over bytes that stay where they are.
 class ViewBuffer : public std::streambuf {
  public:
   explicit ViewBuffer(std::string_view text) {
@@ -199,7 +199,9 @@ std::variant<YamlPtr, YamlError> ParseYamlDocument(std::string_view text, int fi
   }
   if (!IsUtf8(text)) return YamlError{first_line, "the document is not valid UTF-8"};
   try {
-    ViewBuffer buffer(text);
+    // yaml-cpp takes the end of input for the end of an open quote (half a file being written!), but not the end of the document.
+    std::string ended = Cat(text, "\n...\n");
+    ViewBuffer buffer(ended);
     std::istream stream(&buffer);
     YAML::Parser parser(stream);
     TreeBuilder builder(first_line, limits);
@@ -213,8 +215,11 @@ std::variant<YamlPtr, YamlError> ParseYamlDocument(std::string_view text, int fi
   } catch (const YamlError& error) {
     return error;
   } catch (const YAML::Exception& error) {
-    int at = error.mark.is_null() ? first_line : first_line + std::max(error.mark.line, 0);
-    return YamlError{at, Cat("not valid YAML: ", error.msg)};
+    int last_line = text.ends_with('\n') ? line - 1 : line;
+    int at = error.mark.is_null() ? first_line : std::min(first_line + std::max(error.mark.line, 0), last_line);
+    // The markers that stood in the text have cut it into documents, so this one is ours.
+    bool quote = error.msg == YAML::ErrorMsg::DOC_IN_SCALAR;
+    return YamlError{at, Cat("not valid YAML: ", quote ? "a quote is not closed" : error.msg)};
   } catch (const std::exception& error) {
     return YamlError{first_line, Cat("not valid YAML: ", error.what())};
   }
