@@ -207,6 +207,13 @@ void Http2Session::Resume(Stream* stream) {
   nghttp2_session_resume_data(session_, static_cast<int32_t>(stream->id));
 }
 
+nghttp2_data_provider Http2Session::QueueOf(Stream* stream) {
+  return {{.ptr = stream},
+          [](nghttp2_session*, int32_t, uint8_t*, size_t length, uint32_t* flags, nghttp2_data_source* source, void* self) {
+            return static_cast<Http2Session*>(self)->ReadQueue(static_cast<Stream*>(source->ptr), length, flags);
+          }};
+}
+
 ssize_t Http2Session::ReadQueue(Stream* stream, size_t length, uint32_t* flags) {
   *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
   if (stream->queue.empty() && !stream->end_queued) {
@@ -262,11 +269,7 @@ void Http2Session::SendResponse(StreamId id, const http::ResponseHead& head, boo
     stream->queue.Clear();
   }
   const bool ended = stream->end_queued && stream->queue.empty() && stream->trailers == nullptr;
-  nghttp2_data_provider provider{{.ptr = stream}, nullptr};
-  provider.read_callback = [](nghttp2_session*, int32_t, uint8_t*, size_t length, uint32_t* flags, nghttp2_data_source* source,
-                              void* self) {
-    return static_cast<Http2Session*>(self)->ReadQueue(static_cast<Stream*>(source->ptr), length, flags);
-  };
+  const nghttp2_data_provider provider = QueueOf(stream);
   const auto& fields = writer_.Response(head, status);
   nghttp2_submit_response(session_, static_cast<int32_t>(id), fields.data(), fields.size(), ended ? nullptr : &provider);
   if (tunnel) Emit(StreamEvent::Kind::kUpgraded, id);
@@ -292,11 +295,7 @@ StreamId Http2Session::SendRequest(const http::RequestHead& head, bool end) {
   stream->announced = true;
   stream->connect = head.method == http::Method::kConnect || !head.protocol.empty();
   stream->end_queued = end;
-  nghttp2_data_provider provider{{.ptr = stream}, nullptr};
-  provider.read_callback = [](nghttp2_session*, int32_t, uint8_t*, size_t length, uint32_t* flags, nghttp2_data_source* source,
-                              void* self) {
-    return static_cast<Http2Session*>(self)->ReadQueue(static_cast<Stream*>(source->ptr), length, flags);
-  };
+  const nghttp2_data_provider provider = QueueOf(stream);
   const auto& fields = writer_.Request(head);
   if (nghttp2_submit_request(session_, nullptr, fields.data(), fields.size(), end ? nullptr : &provider, nullptr) < 0) {
     // Against the precondition, or the stream ids are used up.

@@ -97,6 +97,7 @@ class Http2Session {
   int OnInvalidFrame(const nghttp2_frame& frame, int library_error);
   int OnFrameSent(const nghttp2_frame& frame);
   int OnFrameNotSent(const nghttp2_frame& frame, int library_error);
+  nghttp2_data_provider QueueOf(Stream* stream);
   ssize_t ReadQueue(Stream* stream, size_t length, uint32_t* flags);
   int WriteData(const nghttp2_frame& frame, const uint8_t* frame_header, size_t length, Stream* stream);
 

@@ -114,7 +114,8 @@ TEST(Http2, FramesOfATurnShareOneBuffer) {
   const std::string bytes(pair.server->output().text());
   int frames = 0, ends = 0;
   for (size_t at = 0; at < bytes.size(); ++frames) {
-    const size_t length = static_cast<uint8_t>(bytes[at]) << 16 | static_cast<uint8_t>(bytes[at + 1]) << 8 | static_cast<uint8_t>(bytes[at + 2]);
+    const Bytes header = AsBytes(bytes).subspan(at, 9);
+    const size_t length = static_cast<size_t>(header[0]) << 16 | static_cast<size_t>(header[1]) << 8 | header[2];
     if (bytes[at + 3] == 0 && (bytes[at + 4] & 1) != 0) ++ends;
     at += 9 + length;
   }
@@ -144,7 +145,9 @@ TEST(Http2, ConnectionSpecificFieldsOfHttp1DoNotGoOut) {
   Pair pair;
   http::RequestHead head = Get("/");
   head.expect_continue = true;
-  for (const char* name : {"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Host"}) head.headers.Add(name, "x");
+  for (const char* name : {"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Host"}) {
+    head.headers.Add(name, "x");
+  }
   head.headers.Add("TE", "gzip");
   head.headers.Add("Accept", "*/*");
   pair.client->SendRequest(head, true);

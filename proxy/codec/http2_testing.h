@@ -188,7 +188,8 @@ class RawClient {
   static std::vector<nghttp2_nv> List(const Fields& fields) {
     std::vector<nghttp2_nv> list;
     for (const auto& [name, value] : fields) {
-      list.push_back({const_cast<uint8_t*>(AsBytes(name).data()), const_cast<uint8_t*>(AsBytes(value).data()), name.size(), value.size(), 0});
+      list.push_back({const_cast<uint8_t*>(AsBytes(name).data()), const_cast<uint8_t*>(AsBytes(value).data()), name.size(),
+                      value.size(), NGHTTP2_NV_FLAG_NONE});
     }
     return list;
   }
@@ -197,7 +198,7 @@ class RawClient {
     std::string all;
     const uint8_t* data = nullptr;
     ssize_t size;
-    while ((size = nghttp2_session_mem_send(session, &data)) > 0) all.append(reinterpret_cast<const char*>(data), static_cast<size_t>(size));
+    while ((size = nghttp2_session_mem_send(session, &data)) > 0) all += AsText(Bytes(data, static_cast<size_t>(size)));
     return all;
   }
   // One exchange of everything pending with a codec.

@@ -77,7 +77,9 @@ void ChannelCore::OnResolved(Result<std::vector<net::Address>> addresses) {
   if (state_ != State::kResolving) return;
   const std::unique_ptr<net::Resolution> spent = std::move(resolution_);
   if (!addresses) return FailDown(addresses.error());
-  if (addresses->empty()) return FailDown(Error::Make(ErrorCode::kUnavailable, options_.target + " has no address", Fault::kUpstream, true));
+  if (addresses->empty()) {
+    return FailDown(Error::Make(ErrorCode::kUnavailable, options_.target + " has no address", Fault::kUpstream, true));
+  }
   addresses_.assign(addresses->rbegin(), addresses->rend());
   context_ = options_.tls ? options_.tls() : nullptr;
   state_ = State::kConnecting;
@@ -109,7 +111,8 @@ void ChannelCore::OnConnectTimeout() {
   if (!SplitTarget(options_.target, &host, &port)) {
     return FailDown(Error::Make(ErrorCode::kInvalid, "`" + options_.target + "` is not HOST:PORT", Fault::kLocal, true));
   }
-  FailDown(Error::Make(ErrorCode::kConnectTimeout, "no connection to " + options_.target + " within the connect timeout", Fault::kUpstream, true));
+  FailDown(Error::Make(ErrorCode::kConnectTimeout, "no connection to " + options_.target + " within the connect timeout",
+                       Fault::kUpstream, true));
 }
 
 void ChannelCore::OnOpen() {
@@ -197,7 +200,8 @@ void ChannelCore::OnPingTimer() {
 
 void ChannelCore::ArmPing() {
   const Duration quiet = loop_->now() - last_read_;
-  loop_->Arm(&ping_timer_, pinging_ ? options_.ping_timeout : quiet < options_.ping_after ? options_.ping_after - quiet : options_.ping_after);
+  const Duration next = quiet < options_.ping_after ? options_.ping_after - quiet : options_.ping_after;
+  loop_->Arm(&ping_timer_, pinging_ ? options_.ping_timeout : next);
 }
 
 void ChannelCore::DrainEvents() {

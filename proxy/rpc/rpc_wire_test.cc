@@ -70,12 +70,12 @@ class ScriptedServer : public net::Listener::Handler, public net::Connection::Ha
 };
 
 // The outcome of one unary call against `answer`.
-struct Outcome1 {
+struct Ending {
   Status status;
   std::vector<std::string> messages;
   Metadata trailers;
 };
-Outcome1 CallAgainst(ScriptedServer::Answer answer) {
+Ending CallAgainst(ScriptedServer::Answer answer) {
   sim::World world(1);
   net::Loop& client_loop = world.AddLoop("client");
   net::Loop& server_loop = world.AddLoop("server");
@@ -92,7 +92,7 @@ Outcome1 CallAgainst(ScriptedServer::Answer answer) {
   call->Send(Text("x"));
   call->HalfClose();
   EXPECT_TRUE(world.RunUntil([&] { return recorder.done; }, 5s));
-  Outcome1 outcome{recorder.status, recorder.messages, recorder.trailers};
+  Ending outcome{recorder.status, recorder.messages, recorder.trailers};
   call.reset();
   channel.reset();
   world.RunFor(2s);
@@ -114,7 +114,14 @@ ScriptedServer::Answer Reply(int status, Fields fields, std::string body, std::o
     }
   };
 }
+ScriptedServer::Answer Reset(ErrorCode reason) {
+  return [=](codec::ServerCodec& codec, codec::StreamId id) { codec.Reset(id, reason); };
+}
 const Fields kGrpc = {{"content-type", "application/grpc"}};
+Fields Grpc(Fields more) {
+  more.insert(more.begin(), kGrpc.begin(), kGrpc.end());
+  return more;
+}
 
 TEST(RpcClientWire, AnswersOfEveryShapeBecomeAStatus) {
   const Fields ok = {{"grpc-status", "0"}};
@@ -126,36 +133,34 @@ TEST(RpcClientWire, AnswersOfEveryShapeBecomeAStatus) {
   };
   const std::vector<Case> cases = {
       {"good", Reply(200, kGrpc, Framed("a"), ok), Code::kOk, ""},
-      {"trailers-only", Reply(200, {{"content-type", "application/grpc"}, {"grpc-status", "5"}, {"grpc-message", "no%21"}}, "", std::nullopt),
-       Code::kNotFound, "no!"},
+      {"trailers-only", Reply(200, Grpc({{"grpc-status", "5"}, {"grpc-message", "no%21"}}), "", std::nullopt), Code::kNotFound, "no!"},
       {"unknown code", Reply(200, kGrpc, "", Fields{{"grpc-status", "99"}}), Code::kUnknown, ""},
       {"no status at all", Reply(200, kGrpc, Framed("a"), std::nullopt), Code::kUnknown, "without grpc-status"},
       {"trailers without status", Reply(200, kGrpc, "", Fields{{"x", "y"}}), Code::kUnknown, "without grpc-status"},
       {"inside a message", Reply(200, kGrpc, Framed("abc").substr(0, 7), ok), Code::kInternal, "inside a message"},
       {"compressed message", Reply(200, kGrpc, Framed("a", 1), ok), Code::kUnimplemented, "compressed"},
-      {"compressed call", Reply(200, {{"content-type", "application/grpc"}, {"grpc-encoding", "gzip"}}, "", ok), Code::kInternal, "compressed"},
+      {"compressed call", Reply(200, Grpc({{"grpc-encoding", "gzip"}}), "", ok), Code::kInternal, "compressed"},
       {"no message at all", Reply(200, kGrpc, std::string("\x07\0\0\0\1x", 6), ok), Code::kInternal, "no gRPC message"},
       {"html", Reply(200, {{"content-type", "text/html"}}, "<html>", std::nullopt), Code::kUnknown, "not gRPC"},
       {"404", Reply(404, {}, "nope", std::nullopt), Code::kUnimplemented, "404"},
       {"503", Reply(503, {}, "", std::nullopt), Code::kUnavailable, "503"},
       {"401", Reply(401, {}, "", std::nullopt), Code::kUnauthenticated, "401"},
-      {"bad binary metadata", Reply(200, {{"content-type", "application/grpc"}, {"x-bin", "*"}}, "", ok), Code::kInternal, "base64"},
+      {"bad binary metadata", Reply(200, Grpc({{"x-bin", "*"}}), "", ok), Code::kInternal, "base64"},
       {"bad binary trailer", Reply(200, kGrpc, "", Fields{{"grpc-status", "0"}, {"x-bin", "*"}}), Code::kInternal, "base64"},
-      {"refused", [](codec::ServerCodec& codec, codec::StreamId id) { codec.Reset(id, ErrorCode::kRefused); }, Code::kUnavailable, "REFUSED"},
-      {"cancelled", [](codec::ServerCodec& codec, codec::StreamId id) { codec.Reset(id, ErrorCode::kCancelled); }, Code::kCancelled, ""},
-      {"enhance your calm", [](codec::ServerCodec& codec, codec::StreamId id) { codec.Reset(id, ErrorCode::kOverload); },
-       Code::kResourceExhausted, ""},
-      {"internal error", [](codec::ServerCodec& codec, codec::StreamId id) { codec.Reset(id, ErrorCode::kInvalid); }, Code::kInternal, ""},
+      {"refused", Reset(ErrorCode::kRefused), Code::kUnavailable, "REFUSED"},
+      {"cancelled", Reset(ErrorCode::kCancelled), Code::kCancelled, ""},
+      {"enhance your calm", Reset(ErrorCode::kOverload), Code::kResourceExhausted, ""},
+      {"internal error", Reset(ErrorCode::kInvalid), Code::kInternal, ""},
   };
   for (const Case& c : cases) {
-    const Outcome1 outcome = CallAgainst(c.answer);
+    const Ending outcome = CallAgainst(c.answer);
     EXPECT_EQ(outcome.status.code, c.code) << c.what << ": " << outcome.status.ToString();
     EXPECT_THAT(outcome.status.message, HasSubstr(c.message_part)) << c.what;
   }
 }
 
 TEST(RpcClientWire, TrailersAreTold) {
-  const Outcome1 outcome = CallAgainst(Reply(200, kGrpc, Framed("a") + Framed("b"), Fields{{"grpc-status", "0"}, {"x-sum-bin", "AAE"}}));
+  const Ending outcome = CallAgainst(Reply(200, kGrpc, Framed("a") + Framed("b"), Fields{{"grpc-status", "0"}, {"x-sum-bin", "AAE"}}));
   EXPECT_THAT(outcome.messages, ElementsAre("a", "b"));
   EXPECT_EQ(outcome.trailers.Get("x-sum-bin"), std::string_view("\0\1", 2));
   EXPECT_FALSE(outcome.trailers.Get("grpc-status"));

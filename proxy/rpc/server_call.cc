@@ -23,7 +23,9 @@ net::Address ServerCallCore::remote() const { return connection_->remote(); }
 // What makes a request no good gRPC call, as a status.
 Status ServerCallCore::CheckHead(http::RequestHead* head) {
   const std::string_view encoding = head->headers.Get("grpc-encoding").value_or("identity");
-  if (encoding != "identity") return {Code::kUnimplemented, "grpc-encoding `" + std::string(encoding) + "` is not supported, only identity is"};
+  if (encoding != "identity") {
+    return {Code::kUnimplemented, "grpc-encoding `" + std::string(encoding) + "` is not supported, only identity is"};
+  }
   if (const auto text = head->headers.Get(http::Known::kGrpcTimeout)) {
     const std::optional<Duration> timeout = ParseTimeout(*text);
     if (!timeout) return {Code::kInternal, "grpc-timeout is malformed"};

@@ -181,8 +181,7 @@ Outcome AppendMetadata(const Metadata& metadata, http::HeaderMap* headers) {
     } else if (GoodText(field.value)) {
       headers->Add(field.name, field.value);
     } else {
-      return Error::Make(ErrorCode::kInvalid,
-                         "the value of metadata `" + std::string(field.name) + "` is not ASCII; name it `" + std::string(field.name) + "-bin`");
+      return Error::Make(ErrorCode::kInvalid, "the value of metadata `" + std::string(field.name) + "` is not ASCII: give it a -bin name");
     }
   }
   return {};

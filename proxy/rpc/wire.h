@@ -57,7 +57,8 @@ std::string PercentDecode(std::string_view text);
 // Appends the caller's metadata for the wire: "-bin" values in base64. kInvalid, naming the field, when a name or value cannot travel or
 // belongs to the protocol.
 Outcome AppendMetadata(const Metadata& metadata, http::HeaderMap* headers);
-// Turns received fields into metadata, in place: takes out what belongs to the protocol, decodes "-bin" values. kInvalid when one is not base64.
+// Turns received fields into metadata, in place: takes out what belongs to the protocol, decodes "-bin" values. kInvalid when one is
+// not base64.
 Outcome TakeMetadata(http::HeaderMap* headers);
 
 void AppendStatus(const Status& status, http::HeaderMap* headers);
