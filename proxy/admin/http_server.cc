@@ -353,7 +353,7 @@ void Connection::OnRequest(const codec::StreamEvent& event) {
   request_.content_type = value("content-type");
   request_.accept = value("accept");
 
-  if (!AcceptsHost(head.authority, server_->local(), server_->options().allowed_hosts)) {
+  if (!server_->options().any_host && !AcceptsHost(head.authority, server_->local(), server_->options().allowed_hosts)) {
     return Refuse(Response::Text(403, "this address is served to loopback names only: use localhost or 127.0.0.1 as host\n"));
   }
   if (std::string origin = value("origin"); !origin.empty()) {

@@ -75,6 +75,7 @@ struct ServerOptions {
   Duration head_timeout = std::chrono::seconds(10);  // from the first byte of a request to its last
   Duration idle_timeout = std::chrono::seconds(60);
   std::vector<std::string> allowed_hosts = {};  // besides loopback and the listening address; lower case, without port
+  bool any_host = false;          // every Host is served: only for pages that change nothing and hold no secrets
 };
 
 class HttpServer {

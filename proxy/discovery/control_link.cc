@@ -74,6 +74,14 @@ ControlLink::~ControlLink() {
   if (save_timer_.armed()) OnSaveDue();
 }
 
+std::vector<AdsState::Response> ControlLink::Kept() {
+  if (save_timer_.armed()) {
+    save_timer_.Disarm();
+    OnSaveDue();
+  }
+  return last_good_.Load();
+}
+
 Outcome ControlLink::Start() {
   Result<std::shared_ptr<const tls::PrivateKey>> key = identity_store_.Key();
   if (!key) return key.error();

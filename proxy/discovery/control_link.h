@@ -68,6 +68,8 @@ class ControlLink final : private rpc::Channel::Handler {
   std::vector<std::string> Missing() const { return compiler_->Missing(); }
   const std::shared_ptr<const tls::Context>& identity() const { return identity_; }
   bool configured() const { return configured_; }  // by the control plane or from disk
+  // What was accepted last, read back from disk after what waits to be kept was written. For people: costs a read of it all.
+  std::vector<AdsState::Response> Kept();
 
  private:
   class AdsCall;

@@ -17,6 +17,7 @@
 #include "proxy/io/signals.h"
 #include "proxy/io/stderr_log.h"
 #include "proxy/io/uv_loop.h"
+#include "proxy/main/process_facts.h"
 #include "proxy/observe/metrics.h"
 #include "proxy/shard/shard.h"
 #include "proxy/sidecar/sidecar.h"
@@ -242,6 +243,8 @@ Outcome Process::Start(const Flags& flags, uint64_t seed) {
   options.telemetry = config_.telemetry;
   options.self = config_.self;
   options.log_level = log_.level;
+  options.process = ReadProcessFacts;
+  options.drain_grace = drain_grace_;
   options.quit = [this] { OnSignal(SIGTERM); };
   Result<std::unique_ptr<admin::Pages>> pages = admin::MakePages(loop_, std::move(options), sidecar_.get());
   if (!pages) return pages.error();

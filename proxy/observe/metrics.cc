@@ -51,7 +51,9 @@ std::string Text(const Labels& labels) {
   return out;
 }
 
-void Header(std::string_view name, std::string_view type, std::string_view help, std::string* out) {
+}  // namespace
+
+void PrintHeader(std::string_view name, std::string_view type, std::string_view help, std::string* out) {
   *out += "# HELP ";
   *out += name;
   *out += ' ';
@@ -63,7 +65,11 @@ void Header(std::string_view name, std::string_view type, std::string_view help,
   *out += '\n';
 }
 
-}  // namespace
+std::string LabelText(std::initializer_list<std::pair<std::string_view, std::string_view>> labels) {
+  std::string out;
+  for (const auto& [name, value] : labels) AppendLabel(name, value, out.empty(), &out);
+  return out;
+}
 
 std::string_view FlagsText(uint32_t flags, char (&into)[64]) {
   static constexpr std::string_view kLetters[] = {"UF", "UO", "UH", "NR", "NC", "URX", "UT", "UC", "UR", "DC", "DPE", "UPE", "RL", "UAEX", "SI", "LR"};
@@ -170,14 +176,14 @@ void PrintPrometheus(const Samples& samples, std::string* out) {
   lines.reserve(samples.size());
   for (const auto& [labels, series] : samples) lines.emplace_back(Text(labels), &series);
 
-  Header("outrigger_requests_total", "counter", "Requests that have ended.", out);
+  PrintHeader("outrigger_requests_total", "counter", "Requests that have ended.", out);
   for (const auto& [labels, series] : lines) PrintLine("outrigger_requests_total", labels, static_cast<double>(series->requests), out);
-  Header("outrigger_request_bytes", "counter", "Bytes of request bodies.", out);
-  for (const auto& [labels, series] : lines) PrintLine("outrigger_request_bytes", labels, static_cast<double>(series->request_bytes), out);
-  Header("outrigger_response_bytes", "counter", "Bytes of response bodies.", out);
-  for (const auto& [labels, series] : lines) PrintLine("outrigger_response_bytes", labels, static_cast<double>(series->response_bytes), out);
+  PrintHeader("outrigger_request_bytes_total", "counter", "Bytes of request bodies.", out);
+  for (const auto& [labels, series] : lines) PrintLine("outrigger_request_bytes_total", labels, static_cast<double>(series->request_bytes), out);
+  PrintHeader("outrigger_response_bytes_total", "counter", "Bytes of response bodies.", out);
+  for (const auto& [labels, series] : lines) PrintLine("outrigger_response_bytes_total", labels, static_cast<double>(series->response_bytes), out);
 
-  Header("outrigger_request_duration_seconds", "histogram", "From the first byte of a request to the last of its response.", out);
+  PrintHeader("outrigger_request_duration_seconds", "histogram", "From the first byte of a request to the last of its response.", out);
   for (const auto& [labels, series] : lines) {
     uint64_t cumulative = 0;
     for (size_t i = 0; i < series->duration.buckets().size(); ++i) {

@@ -5,8 +5,11 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -52,10 +55,12 @@ class WorkerMetrics final : public Sink {
   absl::flat_hash_map<uint64_t, Entry> series_;  // by hash of the labels; printed sorted
 };
 
-// outrigger_requests_total, outrigger_request_duration_seconds, outrigger_request_bytes, outrigger_response_bytes.
+// outrigger_requests_total, outrigger_request_duration_seconds, outrigger_request_bytes_total, outrigger_response_bytes_total.
 void PrintPrometheus(const Samples& samples, std::string* out);
 
-// One more line of a metric without buckets, for the proxy's internals.
+// For the proxy's internals: # HELP and # TYPE of a metric; a="b",c="d" with values escaped; one line.
+void PrintHeader(std::string_view name, std::string_view type, std::string_view help, std::string* out);
+std::string LabelText(std::initializer_list<std::pair<std::string_view, std::string_view>> labels);
 void PrintLine(std::string_view name, std::string_view labels, double value, std::string* out);
 
 }  // namespace outrigger::observe

@@ -213,6 +213,10 @@ Stats Shard::stats() const {
   stats.pool = pool_.counters();
   stats.upstream_open = pool_.open_connections();
   stats.endpoints = pool_.Snapshot();
+  for (const Port* port : {outbound_.get(), inbound_.get()}) {
+    if (port != nullptr) stats.listeners.emplace(port->listener_name, port->listener->local());
+  }
+  for (const auto& [name, port] : listen_ports_) stats.listeners.emplace(name, port->listener->local());
   return stats;
 }
 

@@ -34,6 +34,7 @@ struct Stats {
   pool::Counters pool;
   uint64_t upstream_open = 0;
   std::vector<pool::Pool::EndpointCount> endpoints;
+  std::map<std::string, net::Address> listeners;  // what is bound
 };
 
 class Shard final : private exchange::SessionOwner {

@@ -85,17 +85,17 @@ void Sidecar::Gather(std::function<void(std::vector<ShardReport>)> done) {
 }
 
 void Sidecar::Drain(Duration grace, Duration limit, std::function<void(bool)> done) {
-  if (draining_) return;
-  draining_ = true;
+  const bool again = std::exchange(draining_, true);
   drain_started_ = loop_->now();
   drain_grace_ = grace;
   drain_limit_ = limit;
   drain_done_ = std::move(done);
-  PostAll([](shard::Shard* shard) { shard->Drain(/*close_idle=*/false); });
+  if (!again) PostAll([](shard::Shard* shard) { shard->Drain(/*close_idle=*/false); });
   loop_->Arm(&drain_timer_, kDrainTick);
 }
 
 void Sidecar::OnDrainTick() {
+  if (drain_done_ == nullptr) return;
   const Duration passed = loop_->now() - drain_started_;
   if (passed >= drain_limit_) {
     std::exchange(drain_done_, nullptr)(true);

@@ -51,13 +51,15 @@ class Sidecar final : private discovery::ControlLink::Handler {
   bool ready() const { return healthy_ && state() == State::kLive; }
 
   // New connections are still served, connections are told to close with their next response. After `grace` the idle ones are
-  // closed; `done` comes when nothing is under way any more, or after `limit` (then true: cut).
+  // closed; `done` comes when nothing is under way any more, or after `limit` (then true: cut). Asked again, the times start
+  // anew and only the last `done` comes.
   void Drain(Duration grace, Duration limit, std::function<void(bool cut)> done);
 
   // Asks every shard; the answer comes in a later turn.
   void Gather(std::function<void(std::vector<ShardReport>)> done);
 
   const discovery::ControlLink& link() const { return link_; }
+  discovery::ControlLink& link() { return link_; }
   const std::shared_ptr<const snapshot::Snapshot>& snapshot() const { return snapshot_; }
   size_t shard_count() const { return shards_.size(); }
   Instant started() const { return started_; }
