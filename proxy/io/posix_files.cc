@@ -72,18 +72,22 @@ class PosixFiles final : public net::Files {
     struct stat status{};
     if (fstat(file.get(), &status) != 0) return FileError("read", path, errno);
     if (S_ISDIR(status.st_mode)) return FileError("read", path, EISDIR);
+    // A hint only: files of /proc say 0, and a file may grow while it is read.
+    const size_t expected = static_cast<size_t>(std::max<off_t>(status.st_size, 0));
     std::string contents;
     for (;;) {
       const size_t used = contents.size();
-      contents.resize(used + std::max<size_t>(4096, static_cast<size_t>(std::max<off_t>(status.st_size, 0)) + 1 - std::min(used, static_cast<size_t>(status.st_size))));
-      const ssize_t size = read(file.get(), contents.data() + used, std::min(contents.size() - used, limit_bytes + 1 - used));
-      contents.resize(used + static_cast<size_t>(std::max<ssize_t>(size, 0)));
-      if (size < 0 && errno == EINTR) continue;
-      if (size < 0) return FileError("read", path, errno);
-      if (size == 0) return contents;
-      if (contents.size() > limit_bytes) {
+      if (used > limit_bytes) {
         return Error::Make(ErrorCode::kIo, "cannot read " + path + ": larger than " + std::to_string(limit_bytes) + " bytes");
       }
+      // One byte more than may be, to see that there is none.
+      const size_t room = std::min(std::max<size_t>(4096, expected + 1 - std::min(used, expected)), limit_bytes + 1 - used);
+      contents.resize(used + room);
+      const ssize_t size = read(file.get(), contents.data() + used, room);
+      const int error = errno;
+      contents.resize(used + static_cast<size_t>(std::max<ssize_t>(size, 0)));
+      if (size == 0) return contents;
+      if (size < 0 && error != EINTR) return FileError("read", path, error);
     }
   }
 
