@@ -42,7 +42,8 @@ TEST(UvListener, SaysWhenThePortIsInUse) {
 TEST(UvListener, SaysWhenTheMachineHasNoSuchAddress) {
   UvLoop loop(1);
   Acceptor acceptor;
-  const Result<std::unique_ptr<net::Listener>> listener = loop.Listen({.address = net::Address::Parse("192.0.2.1:8080").value()}, &acceptor);
+  const Result<std::unique_ptr<net::Listener>> listener =
+      loop.Listen({.address = net::Address::Parse("192.0.2.1:8080").value()}, &acceptor);
   ASSERT_FALSE(listener.ok());
   EXPECT_THAT(listener.error().detail, HasSubstr("no such address"));
 }
@@ -174,6 +175,16 @@ TEST(UvListener, AUnixSocketGoesWithItsListener) {
   EXPECT_THAT(second.error().detail, HasSubstr("another process listens"));
   listener.reset();
   EXPECT_FALSE(std::filesystem::exists(address.path()));
+}
+
+TEST(UvListener, AUnixSocketPathThatIsTooLongIsRefusedNotCut) {
+  UvLoop loop(1);
+  const TemporaryFolder folder;
+  Acceptor acceptor;
+  const auto result = loop.Listen({.address = net::Address::Unix(folder / std::string(108, 's'))}, &acceptor);
+  ASSERT_FALSE(result.ok());
+  EXPECT_THAT(result.error().detail, HasSubstr("too long"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
 TEST(UvListener, AUnixSocketLeftBehindIsReplacedButNoOtherFileIs) {

@@ -37,7 +37,11 @@ SocketAddress::SocketAddress(const Address& address) {
     case Address::Family::kUnix: {
       sockaddr_un un{};
       un.sun_family = AF_UNIX;
-      const size_t size = std::min(address.path().size(), sizeof(un.sun_path) - 1);
+      const size_t size = address.path().size();
+      if (size >= sizeof(un.sun_path)) {  // cut, it would be another socket
+        length = 0;
+        return;
+      }
       std::memcpy(un.sun_path, address.path().data(), size);
       length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size + 1);
       std::memcpy(&storage, &un, sizeof(un));

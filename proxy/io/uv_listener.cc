@@ -24,7 +24,9 @@ bool IsUnix(const net::Address& address) { return address.family() == net::Addre
 Error CannotListen(const net::Address& address, int error) {
   std::string why = std::strerror(error);
   if (error == EADDRINUSE) why = IsUnix(address) ? "another process listens there" : "the port is in use by another process";
-  if (error == EACCES) why = IsUnix(address) ? "no permission to make the socket" : "no permission for this port (below 1024 needs CAP_NET_BIND_SERVICE)";
+  if (error == EACCES)
+    why = IsUnix(address) ? "no permission to make the socket"
+                          : "no permission for this port (below 1024 needs CAP_NET_BIND_SERVICE)";
   if (error == EADDRNOTAVAIL) why = "this machine has no such address";
   return Error::Make(ErrorCode::kIo, "cannot listen on " + address.ToString() + ": " + why);
 }
@@ -46,7 +48,7 @@ int Bind(const net::Address& address, bool share_port, int* error) {
   const SocketAddress target(address);
   const int fd = target.length == 0 ? -1 : socket(target.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) {
-    *error = target.length == 0 ? EINVAL : errno;
+    *error = target.length > 0 ? errno : IsUnix(address) ? ENAMETOOLONG : EINVAL;
     return -1;
   }
   const int on = 1;
