@@ -87,7 +87,9 @@ absl::Status CompilerImpl::SetListener(config::Listener listener) {
       continue;
     }
     auto table = route::Compile(chain.inline_routes);
-    if (!table.ok()) return absl::InvalidArgumentError(absl::StrCat("filter_chains[", chain.name, "].route_config.", table.status().message()));
+    if (!table.ok())
+      return absl::InvalidArgumentError(
+          absl::StrCat("filter_chains[", chain.name, "].route_config.", table.status().message()));
     entry.inline_tables.push_back(*std::move(table));
   }
   entry.config = std::move(listener);
