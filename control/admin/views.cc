@@ -39,8 +39,8 @@ class MetricsWriter {
  public:
   void Family(std::string_view name, std::string_view type, std::string_view help) {
     name_ = name;
-    text_ += "# HELP outrigger_control_" + name_ + " " + std::string(help) + "\n# TYPE outrigger_control_" + name_ + " " + std::string(type) +
-             "\n";
+    text_ += "# HELP outrigger_control_" + name_ + " " + std::string(help) + "\n# TYPE outrigger_control_" + name_ +
+             " " + std::string(type) + "\n";
   }
   void Sample(std::string_view suffix, std::string_view labels, const std::string& value) {
     text_ += "outrigger_control_" + name_ + std::string(suffix);
@@ -185,7 +185,8 @@ std::string MetricsText(const MetricsView& view) {
     out.Sample("", "type=\"" + std::string(TypeName(type)) + "\"", std::to_string(view.ads.refusals[static_cast<size_t>(type)]));
   }
   out.One("streams_total", "counter", "Configuration streams accepted.", view.ads.streams);
-  out.One("streams_refused_total", "counter", "Configuration streams refused: unknown workload or wrong identity.", view.ads.refused_streams);
+  out.One("streams_refused_total", "counter", "Configuration streams refused: unknown workload or wrong identity.",
+          view.ads.refused_streams);
   out.Family("push_duration_seconds", "histogram", "From a new generation, or a proxy's arrival, to its acceptance by that proxy.");
   for (size_t i = 0; i < AdsCounts::kBounds.size(); ++i) {
     out.Sample("_bucket", "le=\"" + Decimal(AdsCounts::kBounds[i]) + "\"", std::to_string(view.ads.push_duration[i]));

@@ -40,7 +40,9 @@ void SetMetadata(const Mesh& mesh, std::string_view direction, listener::Listene
   ours["direction"].set_string_value(std::string(direction));
   if (direction == kInbound) ours["mtls"].set_string_value(mesh.mtls == MtlsMode::kStrict ? "strict" : "permissive");
   if (mesh.access_log) {
-    ours["access_log"].set_string_value(*mesh.access_log == AccessLog::kAll ? "all" : *mesh.access_log == AccessLog::kErrors ? "errors" : "none");
+    ours["access_log"].set_string_value(*mesh.access_log == AccessLog::kAll      ? "all"
+                                        : *mesh.access_log == AccessLog::kErrors ? "errors"
+                                                                                 : "none");
   }
 }
 

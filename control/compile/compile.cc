@@ -171,8 +171,8 @@ class Compiled final : public CompiledMesh {
     return cache_->Intern(Cat("route/", viewer, "/", name), ToAny(config));
   }
 
-  // One virtual host per service port. Its bytes are the same for every namespace but the service's own and those with consumer routes, so a
-  // RouteConfiguration is put together from bytes (protobuf concatenates).
+  // One virtual host per service port. Its bytes are the same for every namespace but the service's own and those with
+  // consumer routes, so a RouteConfiguration is put together from bytes (protobuf concatenates).
   Resource OutboundRoutes(const std::string& viewer) const {
     auto [place, added] = outbound_routes_.try_emplace(viewer);
     if (!added) return place->second;

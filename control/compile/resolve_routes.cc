@@ -9,7 +9,9 @@ namespace {
 
 const Route& RouteOf(const Object& object) { return *object.As<Route>(); }
 
-std::string_view WithoutSlash(std::string_view path) { return path.size() > 1 && path.ends_with('/') ? path.substr(0, path.size() - 1) : path; }
+std::string_view WithoutSlash(std::string_view path) {
+  return path.size() > 1 && path.ends_with('/') ? path.substr(0, path.size() - 1) : path;
+}
 
 // Less is tried first. Gateway API, HTTPRouteRule.matches and GRPCRouteRule.matches: exact path, longest prefix, method, most headers, most
 // query parameters; for gRPC the characters of service and method. The place of regular expressions is ours: after exact paths
@@ -116,7 +118,8 @@ class Routes {
       }
       bool answers = rule.redirect || std::any_of(rule.backends.begin(), rule.backends.end(), [](const auto& b) { return b.weight > 0; });
       if (!answers) {
-        Report(object, 0, Cat("spec.rules[", r, "].backendRefs"), "there is no backend with a weight: all requests are answered 500", mesh_);
+        Report(object, 0, Cat("spec.rules[", r, "].backendRefs"),
+               "there is no backend with a weight: all requests are answered 500", mesh_);
       }
     }
   }

@@ -52,7 +52,8 @@ RetryBudget ReadBudget(Document* document, const Value& value) {
   RetryBudget budget;
   Fields fields(document, value);
   if (auto ratio = fields.Get("ratio")) budget.ratio = document->Number(*ratio, 0, 1).value_or(budget.ratio);
-  if (auto floor = fields.Get("minPerSecond")) budget.min_per_second = document->Number(*floor, 0, 1'000'000).value_or(budget.min_per_second);
+  if (auto floor = fields.Get("minPerSecond"))
+    budget.min_per_second = document->Number(*floor, 0, 1'000'000).value_or(budget.min_per_second);
   fields.Done();
   return budget;
 }
@@ -106,7 +107,8 @@ TrafficSettings ReadSettings(Fields& fields) {
   if (auto value = fields.Get("loadBalancing")) settings.load_balancing = ReadLoadBalancing(document, *value);
   if (auto value = fields.Get("retry")) settings.retry = ReadRetry(document, *value);
   if (auto value = fields.Get("timeout")) settings.timeout = ReadTimeout(document, *value);
-  fields.NotYet({"connectionLimits", "connections", "circuitBreaker", "outlierDetection", "healthCheck", "hedging", "admission", "rateLimit"});
+  fields.NotYet({"connectionLimits", "connections", "circuitBreaker", "outlierDetection", "healthCheck", "hedging",
+                 "admission", "rateLimit"});
   return settings;
 }
 

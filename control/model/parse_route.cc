@@ -246,7 +246,9 @@ void ReadParents(Document* document, Fields& spec, const std::string& namespace_
     route->parents.push_back(std::move(*parent));
   });
   if (read && document->ok() && route->parents.empty()) {
-    document->Report(*parents, "no parent is a Service, so the route does nothing in the mesh; write {group: \"\", kind: Service, name: ...}");
+    document->Report(
+        *parents,
+        "no parent is a Service, so the route does nothing in the mesh; write {group: \"\", kind: Service, name: ...}");
   }
 }
 

@@ -350,7 +350,8 @@ items:
 
 TEST(ParseTest, ABadDocumentLeavesItsNeighboursAlone) {
   ParseResult result = ParseYaml(
-      "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\nkind: [broken\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: b}\n"
+      "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\nkind: [broken\n---\napiVersion: v1\nkind: "
+      "Namespace\nmetadata: {name: b}\n"
       "---\napiVersion: v1\nkind: Service\nmetadata: {name: c}\nspec: {prots: []}\n",
       "f.yaml");
   ASSERT_EQ(result.objects.size(), 2u);
@@ -387,7 +388,9 @@ TEST(ParseTest, LayoutCommentsAndPlaceDoNotChangeTheMeaning) {
 }
 
 TEST(ParseTest, ObjectsAreShownAsJsonAsTheyWereWritten) {
-  ObjectPtr object = One("apiVersion: v1\nkind: Namespace\nmetadata: {name: a, annotations: {q: \"1\", t: 'a\"\\b', n: }, generation: 7}\n");
+  ObjectPtr object =
+      One("apiVersion: v1\nkind: Namespace\nmetadata: {name: a, annotations: {q: \"1\", t: 'a\"\\b', n: }, generation: "
+          "7}\n");
   EXPECT_EQ(*ObjectJson(*object),
             "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"a\",\"annotations\":{\"q\":\"1\",\"t\":\"a\\\"\\\\b\","
             "\"n\":null},\"generation\":7}}");

@@ -374,7 +374,9 @@ void Fields::Done(bool lenient) {
       nearest = Nearest(entry.key, known_);
     }
     std::string hint = nearest.empty() ? "" : Cat("; did you mean \"", nearest, "\"?");
-    document_->Report(entry.line, Path(Quoted(entry.key).size() == entry.key.size() + 2 ? entry.key : Quoted(entry.key)), Cat("unknown field", hint));
+    document_->Report(entry.line,
+                      Path(Quoted(entry.key).size() == entry.key.size() + 2 ? entry.key : Quoted(entry.key)),
+                      Cat("unknown field", hint));
   }
 }
 

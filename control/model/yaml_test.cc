@@ -130,8 +130,10 @@ TEST(YamlTest, GarbageIsRefusedOrReadButNeverFatal) {
       "apiVersion: v1\nkind: Service\nmetadata: {name: orders, labels: &l {app: \"x\"}}\nspec:\n  selector: *l\n  ports:\n"
       "  - {name: http, port: 80, targetPort: 'http', appProtocol: http}\n---\napiVersion: outrigger.dev/v1\nkind: Workload\n"
       "metadata:\n  name: orders-1\nspec:\n  address: |\n    127.0.0.1\n  ports: {http: 8080}\n  weight: >-\n    3\n";
-  const std::string_view pieces[] = {"{", "}", "[", "]", ":", "- ", "? ", "&a ", "*a", "|", ">", "!", "!!str ", "'", "\"", "%", "@", "`", "#",
-                                     "\n", "\n---\n", "  ", "\t", "~", "<<: ", "\\", "\x80", "\xff", "0x", "...", ",", "\r", "\xc2\x85"};
+  const std::string_view pieces[] = {"{",    "}",  "[",       "]",      ":",  "- ",      "? ",   "&a ", "*a",
+                                     "|",    ">",  "!",       "!!str ", "'",  "\"",      "%",    "@",   "`",
+                                     "#",    "\n", "\n---\n", "  ",     "\t", "~",       "<<: ", "\\",  "\x80",
+                                     "\xff", "0x", "...",     ",",      "\r", "\xc2\x85"};
   std::minstd_rand random(7);
   size_t objects = 0, problems = 0;
   for (int round = 0; round < 4000; ++round) {

@@ -244,8 +244,8 @@ void AdsService::Unregister(Stream* stream) {
   NoteProgress();
 }
 
-// A proxy gets what is its workload's: the certificate must be of the workload's service account. The plaintext port has no certificates, and
-// therefore listens on loopback only.
+// A proxy gets what is its workload's: the certificate must be of the workload's service account. The plaintext port
+// has no certificates, and therefore listens on loopback only.
 rpc::Status AdsService::Authorise(const rpc::ServerCall& call, const ProxyId& id) const {
   const WorkloadInfo* workload = mesh_->Find(id);
   if (workload == nullptr) return {rpc::Code::kNotFound, "no Workload or Pod of that name is declared: apply one"};

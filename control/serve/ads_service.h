@@ -53,8 +53,8 @@ class AdsService {
 
   // A handler for a StreamAggregatedResources call.
   std::unique_ptr<rpc::ServerCall::Handler> Accept(rpc::ServerCall* call);
-  // What is in force from now on: every stream is brought up to date; streams of workloads that are not declared any more, or whose identity
-  // changed, are ended.
+  // What is in force from now on: every stream is brought up to date; streams of workloads that are not declared any
+  // more, or whose identity changed, are ended.
   void SetMesh(std::shared_ptr<const CompiledMesh> mesh);
   const std::shared_ptr<const CompiledMesh>& mesh() const { return mesh_; }
 

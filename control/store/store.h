@@ -73,9 +73,10 @@ class Store {
     uint64_t generation = 0;  // in which all of it is in force
     std::vector<Applied> objects;
   };
-  // Writes each object of `text` to CONFIG-DIR/applied/KIND.NAMESPACE.NAME.yaml and takes it into force at once; all or nothing.
-  // InvalidArgument: `problems` (when not null) has every one, the message the first. FailedPrecondition: an object is declared in another file,
-  // which the message names. Internal: the disk says no, nothing changed. With `dry_run` everything but the writing.
+  // Writes each object of `text` to CONFIG-DIR/applied/KIND.NAMESPACE.NAME.yaml and takes it into force at once; all or
+  // nothing. InvalidArgument: `problems` (when not null) has every one, the message the first. FailedPrecondition: an
+  // object is declared in another file, which the message names. Internal: the disk says no, nothing changed. With
+  // `dry_run` everything but the writing.
   absl::StatusOr<ApplyResult> Apply(std::string_view text, bool dry_run = false, std::vector<Problem>* problems = nullptr);
   // NotFound, FailedPrecondition (declared in another file, named) or Internal. Returns the generation without it.
   absl::StatusOr<uint64_t> Delete(const ObjectKey& key);

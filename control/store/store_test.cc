@@ -131,7 +131,8 @@ TEST_F(StoreTest, OfTwoDeclarationsTheOneInForceStays) {
   Update({{"/cfg/m.yaml", Service("a", "80")}});
   Update({{"/cfg/b.yaml", Service("a", "81")}, {"/cfg/m.yaml", Service("a", "80")}});
   EXPECT_EQ(PortOf(kA), 80);
-  EXPECT_THAT(Rejected(), ElementsAre("kept: /cfg/b.yaml:1: Service default/a: metadata.name: is declared in /cfg/m.yaml:1 too, which stays in force"));
+  EXPECT_THAT(Rejected(), ElementsAre("kept: /cfg/b.yaml:1: Service default/a: metadata.name: is declared in "
+                                      "/cfg/m.yaml:1 too, which stays in force"));
   Update({{"/cfg/b.yaml", Service("a", "81")}, {"/cfg/m.yaml", Service("a", "82")}});
   EXPECT_EQ(PortOf(kA), 82) << "and may change";
   Update({{"/cfg/b.yaml", Service("a", "81")}});
@@ -169,7 +170,8 @@ TEST_F(StoreTest, WhatWasKeptDoesNotComeBackOnceItsFileIsGood) {
 }
 
 TEST_F(StoreTest, ASpoiltSpareCopyIsLeftOut) {
-  for (const char* text : {"last-good 99999 1 /cfg/a.yaml\nshort", "last-good x", "last-good 5", "last-good 18446744073709551615 1 f\n", "garbage"}) {
+  for (const char* text : {"last-good 99999 1 /cfg/a.yaml\nshort", "last-good x", "last-good 5",
+                           "last-good 18446744073709551615 1 f\n", "garbage"}) {
     disk.Write("/data/last-good", text);
     Open();
     Update({{"/cfg/a.yaml", Service("a", "0")}});

@@ -1,7 +1,8 @@
-// One proxy's side of an ADS stream, state of the world, as a pure machine: responses in; requests, and calls on the snapshot compiler, out.
-// Follows the xDS protocol text (envoyproxy.io "xDS REST and gRPC protocol"): every response is ACKed or NACKed once with its nonce and the full
-// list of names; nonces die with the stream, versions and names do not; good resources of a response are taken although others in it are
-// refused, and the NACK names each refused one. Main loop only.
+// One proxy's side of an ADS stream, state of the world, as a pure machine: responses in; requests, and calls on the
+// snapshot compiler, out. Follows the xDS protocol text (envoyproxy.io "xDS REST and gRPC protocol"): every response is
+// ACKed or NACKed once with its nonce and the full list of names; nonces die with the stream, versions and names do
+// not; good resources of a response are taken although others in it are refused, and the NACK names each refused one.
+// Main loop only.
 #pragma once
 
 #include <array>

@@ -159,13 +159,15 @@ void ControlLink::OnDown(Error error) {
 
 void ControlLink::ReconnectLater(const std::string& why) {
   if (status_.connected || status_.last_error != why) {
-    options_.log(LogLevel::kWarning, "the control plane is away; what is in force stays in force", {{"control", options_.control}, {"why", why}});
+    options_.log(LogLevel::kWarning, "the control plane is away; what is in force stays in force",
+                 {{"control", options_.control}, {"why", why}});
   }
   status_.connected = false;
   status_.last_error = why;
   ++status_.failures;
   if (backoff_timer_.armed()) return;
-  const Duration ceiling = std::min<Duration>(options_.backoff_base * (1 << std::min<uint32_t>(failures_in_a_row_++, 10)), options_.backoff_max);
+  const Duration ceiling = std::min<Duration>(
+      options_.backoff_base * (1 << std::min<uint32_t>(failures_in_a_row_++, 10)), options_.backoff_max);
   // At least a tenth of the ceiling, so that a refused connection is not tried in a tight loop.
   const auto jittered = Duration(static_cast<int64_t>(static_cast<double>(ceiling.count()) * (0.1 + 0.9 * loop_->random().Uniform())));
   loop_->Arm(&backoff_timer_, jittered);
@@ -203,7 +205,8 @@ void ControlLink::OnIssued(const outrigger::v1::IssueCertificateResponse& respon
   }
   ++status_.certificates_issued;
   failures_in_a_row_ = 0;
-  options_.log(LogLevel::kInfo, "certificate issued", {{"id", identity_->own_id()}, {"not_after", tls::FormatTime(identity_->not_after())}});
+  options_.log(LogLevel::kInfo, "certificate issued",
+               {{"id", identity_->own_id()}, {"not_after", tls::FormatTime(identity_->not_after())}});
   issue_call_.reset();
   if (!channel_has_identity_) {
     // First contact is over: the same port again, as ourselves.
@@ -216,7 +219,8 @@ void ControlLink::OnIssued(const outrigger::v1::IssueCertificateResponse& respon
 
 void ControlLink::OnIssueFailed(const rpc::Status& status) {
   issue_call_.reset();
-  options_.log(LogLevel::kWarning, "no certificate was issued; trying again", {{"workload", options_.workload}, {"why", status.ToString()}});
+  options_.log(LogLevel::kWarning, "no certificate was issued; trying again",
+               {{"workload", options_.workload}, {"why", status.ToString()}});
   status_.last_error = status.ToString();
   if (!channel_has_identity_) {
     channel_.reset();
@@ -272,7 +276,8 @@ void ControlLink::OnAdsMessage(Bytes message) {
   failures_in_a_row_ = 0;
   for (const AdsState::Request& request : ads_.OnResponse(response)) {
     if (request.has_error_detail()) {
-      options_.log(LogLevel::kWarning, "configuration was refused", {{"type", request.type_url()}, {"why", request.error_detail().message()}});
+      options_.log(LogLevel::kWarning, "configuration was refused",
+                   {{"type", request.type_url()}, {"why", request.error_detail().message()}});
     }
     ads_call_->call->Send(request);
   }
@@ -292,7 +297,8 @@ void ControlLink::OnAdsDone(const rpc::Status& status) {
 void ControlLink::OnWarmTimeout() {
   const std::vector<std::string> missing = ads_.MissingEndpoints();
   if (missing.empty()) return;
-  options_.log(LogLevel::kWarning, "endpoints did not come and count as none", {{"first", missing.front()}, {"count", std::to_string(missing.size())}});
+  options_.log(LogLevel::kWarning, "endpoints did not come and count as none",
+               {{"first", missing.front()}, {"count", std::to_string(missing.size())}});
   ads_.TreatAsEmpty(missing);
   PublishIfChanged();
 }

@@ -1,5 +1,5 @@
-// The proxy's link to its control plane: identity first, then configuration, on one mTLS connection, made again with backoff and full jitter
-// whenever it is lost. While it is away, everything that was in force stays in force.
+// The proxy's link to its control plane: identity first, then configuration, on one mTLS connection, made again with
+// backoff and full jitter whenever it is lost. While it is away, everything that was in force stays in force.
 //
 //   state        | connection                          | what it does
 //   -------------+-------------------------------------+---------------------------------------------

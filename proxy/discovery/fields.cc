@@ -38,7 +38,8 @@ absl::StatusOr<net::Address> ToAddress(const envoy::config::core::v3::Address& a
   if (!address.has_socket_address()) return Invalid(where, "only socket_address and pipe are supported");
   const auto& socket = address.socket_address();
   if (socket.protocol() != envoy::config::core::v3::SocketAddress::TCP) return Invalid(where, "only TCP is supported");
-  if (socket.port_specifier_case() == envoy::config::core::v3::SocketAddress::kNamedPort) return Invalid(where, "named_port is not supported");
+  if (socket.port_specifier_case() == envoy::config::core::v3::SocketAddress::kNamedPort)
+    return Invalid(where, "named_port is not supported");
   if (socket.port_value() > 65535) return Invalid(where, "port_value is above 65535");
   Result<net::Address> parsed = net::Address::ParseIp(socket.address(), static_cast<uint16_t>(socket.port_value()));
   if (!parsed) return Invalid(where, absl::StrCat("\"", socket.address(), "\" is not a numeric IP address"));
@@ -64,7 +65,8 @@ double NumberField(const google::protobuf::Struct* fields, const char* name) {
 
 bool IsToken(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c != 0 && std::strchr("!#$%&'*+-.^_`|~", c) != nullptr);
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != 0 && std::strchr("!#$%&'*+-.^_`|~", c) != nullptr);
   });
 }
 

@@ -23,7 +23,8 @@ Result<std::shared_ptr<const tls::PrivateKey>> IdentityStore::Key() {
   if (Result<std::string> pem = files_->Read(path, 64 * 1024)) {
     Result<uint32_t> mode = files_->Mode(path);
     if (mode && (*mode & 077) != 0) {
-      return Error::Make(ErrorCode::kInvalid, path + " can be read by others: run `chmod 600 " + path + "`, or remove it to get a new identity");
+      return Error::Make(ErrorCode::kInvalid, path + " can be read by others: run `chmod 600 " + path +
+                                                  "`, or remove it to get a new identity");
     }
     auto key = tls::PrivateKey::FromPem(*pem);
     if (!key) return Error::Make(ErrorCode::kInvalid, path + " holds no usable key; remove it to get a new identity");
@@ -77,7 +78,9 @@ Result<JoinToken> ParseJoinToken(std::string_view text) {
     token.root_spki_sha256.push_back(static_cast<char>(high * 16 + low));
   }
   if (dot == 0 || hex.size() != 64 || token.root_spki_sha256.size() != 32) {
-    return Error::Make(ErrorCode::kInvalid, "the join token is not of the form SECRET.ROOT-SPKI-SHA256: make one with `outrigger token create`");
+    return Error::Make(
+        ErrorCode::kInvalid,
+        "the join token is not of the form SECRET.ROOT-SPKI-SHA256: make one with `outrigger token create`");
   }
   token.secret = std::string(text.substr(0, dot));
   return token;

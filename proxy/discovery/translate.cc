@@ -28,8 +28,10 @@ absl::Status ReadCommonTls(const tls_v3::CommonTlsContext& in, const std::string
     return Invalid(where, "tls_certificate_sds_secret_configs must name the secret \"default\" (this workload's own certificate)");
   }
   const auto& params = in.tls_params();
-  OUTRIGGER_RETURN_IF_ERROR(OnlyFields(params, where + ".tls_params", {"tls_minimum_protocol_version", "tls_maximum_protocol_version", "ecdh_curves"}));
-  if (params.tls_maximum_protocol_version() != tls_v3::TlsParameters::TLS_AUTO && params.tls_maximum_protocol_version() != tls_v3::TlsParameters::TLSv1_3) {
+  OUTRIGGER_RETURN_IF_ERROR(OnlyFields(
+      params, where + ".tls_params", {"tls_minimum_protocol_version", "tls_maximum_protocol_version", "ecdh_curves"}));
+  if (params.tls_maximum_protocol_version() != tls_v3::TlsParameters::TLS_AUTO &&
+      params.tls_maximum_protocol_version() != tls_v3::TlsParameters::TLSv1_3) {
     return Invalid(where, "only TLS 1.3 is spoken between workloads");
   }
   if (in.has_validation_context_sds_secret_config()) return absl::OkStatus();
@@ -37,7 +39,8 @@ absl::Status ReadCommonTls(const tls_v3::CommonTlsContext& in, const std::string
   const auto& validation = in.combined_validation_context().default_validation_context();
   OUTRIGGER_RETURN_IF_ERROR(OnlyFields(validation, where + ".default_validation_context", {"match_typed_subject_alt_names"}));
   for (const auto& san : validation.match_typed_subject_alt_names()) {
-    if (san.san_type() != tls_v3::SubjectAltNameMatcher::URI || san.matcher().match_pattern_case() != envoy::type::matcher::v3::StringMatcher::kExact) {
+    if (san.san_type() != tls_v3::SubjectAltNameMatcher::URI ||
+        san.matcher().match_pattern_case() != envoy::type::matcher::v3::StringMatcher::kExact) {
       return Invalid(where, "match_typed_subject_alt_names: only exact URIs are supported by this proxy");
     }
     accepted_ids->push_back(san.matcher().exact());
@@ -59,11 +62,14 @@ absl::StatusOr<config::FilterChain> ToChain(const envoy::config::listener::v3::F
   config::FilterChain out;
   out.name = in.name();
   const auto& match = in.filter_chain_match();
-  OUTRIGGER_RETURN_IF_ERROR(OnlyFields(match, where + ".filter_chain_match", {"destination_port", "transport_protocol", "application_protocols", "server_names"}));
+  OUTRIGGER_RETURN_IF_ERROR(
+      OnlyFields(match, where + ".filter_chain_match",
+                 {"destination_port", "transport_protocol", "application_protocols", "server_names"}));
   out.server_names.assign(match.server_names().begin(), match.server_names().end());
   if (match.transport_protocol() == "tls") out.tls = true;
   else if (match.transport_protocol() == "raw_buffer") out.tls = false;
-  else if (!match.transport_protocol().empty()) return Invalid(where, absl::StrCat("transport_protocol \"", match.transport_protocol(), "\" is unknown"));
+  else if (!match.transport_protocol().empty())
+    return Invalid(where, absl::StrCat("transport_protocol \"", match.transport_protocol(), "\" is unknown"));
   if (match.has_destination_port()) {
     if (match.destination_port().value() > 65535) return Invalid(where, "destination_port is above 65535");
     out.destination_port = static_cast<uint16_t>(match.destination_port().value());
@@ -73,7 +79,8 @@ absl::StatusOr<config::FilterChain> ToChain(const envoy::config::listener::v3::F
     tls_v3::DownstreamTlsContext tls;
     if (!in.transport_socket().typed_config().UnpackTo(&tls)) return Invalid(where, "transport_socket cannot be parsed");
     OUTRIGGER_RETURN_IF_ERROR(OnlyFields(tls, where + ".transport_socket", {"common_tls_context", "require_client_certificate"}));
-    if (!tls.require_client_certificate().value()) return Invalid(where, "require_client_certificate must be true: callers prove who they are");
+    if (!tls.require_client_certificate().value())
+      return Invalid(where, "require_client_certificate must be true: callers prove who they are");
     std::vector<std::string> callers;
     OUTRIGGER_RETURN_IF_ERROR(ReadCommonTls(tls.common_tls_context(), where + ".common_tls_context", &callers));
     if (!callers.empty()) return Invalid(where, "a list of accepted callers is not supported by this proxy: use an authorization policy");
@@ -87,10 +94,11 @@ absl::StatusOr<config::FilterChain> ToChain(const envoy::config::listener::v3::F
   }
   hcm_v3::HttpConnectionManager hcm;
   if (!in.filters(0).typed_config().UnpackTo(&hcm)) return Invalid(where, "filters[0] cannot be parsed");
-  OUTRIGGER_RETURN_IF_ERROR(OnlyFields(hcm, where + ".http_connection_manager",
-                                       {"codec_type", "stat_prefix", "rds", "route_config", "http_filters", "generate_request_id", "access_log",
-                                        "use_remote_address", "forward_client_cert_details", "set_current_client_cert_details",
-                                        "common_http_protocol_options", "http2_protocol_options", "upgrade_configs", "stream_idle_timeout"}));
+  OUTRIGGER_RETURN_IF_ERROR(
+      OnlyFields(hcm, where + ".http_connection_manager",
+                 {"codec_type", "stat_prefix", "rds", "route_config", "http_filters", "generate_request_id",
+                  "access_log", "use_remote_address", "forward_client_cert_details", "set_current_client_cert_details",
+                  "common_http_protocol_options", "http2_protocol_options", "upgrade_configs", "stream_idle_timeout"}));
   OUTRIGGER_RETURN_IF_ERROR(ReadHttpFilters(hcm, where));
   if (hcm.has_rds()) {
     out.route_table = hcm.rds().route_config_name();
@@ -130,7 +138,8 @@ absl::Status ReadTransportMatches(const Cluster& in, config::Cluster* out) {
       out->sni = tls.sni();
       return ReadCommonTls(tls.common_tls_context(), where + ".common_tls_context", &out->accepted_ids);
     }
-    if (socket.name() != "envoy.transport_sockets.raw_buffer" || mesh_only) return Invalid(where, absl::StrCat(socket.name(), " is not supported by this proxy"));
+    if (socket.name() != "envoy.transport_sockets.raw_buffer" || mesh_only)
+      return Invalid(where, absl::StrCat(socket.name(), " is not supported by this proxy"));
     out->allow_plaintext = true;
     return absl::OkStatus();
   };
@@ -150,14 +159,24 @@ absl::Status ReadTransportMatches(const Cluster& in, config::Cluster* out) {
 }  // namespace
 
 absl::StatusOr<config::Listener> Translate(const Listener& in) {
-  OUTRIGGER_RETURN_IF_ERROR(OnlyFields(in, "", {"name", "address", "filter_chains", "metadata", "traffic_direction", "stat_prefix", "enable_reuse_port",
-                                               "bind_to_port", "access_log", "use_original_dst", "listener_filters"}));
+  OUTRIGGER_RETURN_IF_ERROR(
+      OnlyFields(in, "",
+                 {"name", "address", "filter_chains", "metadata", "traffic_direction", "stat_prefix",
+                  "enable_reuse_port", "bind_to_port", "access_log", "use_original_dst", "listener_filters"}));
   config::Listener out;
   out.name = in.name();
   const google::protobuf::Struct* ours = FindMetadata(in.metadata(), kOurs);
   const bool inbound = TextField(ours, "direction") == "inbound" || in.traffic_direction() == core::INBOUND;
   out.direction = inbound ? config::Direction::kInbound : config::Direction::kOutbound;
   out.permissive = TextField(ours, "mtls") == "permissive";
+  const std::string access_log = TextField(ours, "access_log");
+  if (access_log == "all") {
+    out.access_log = config::AccessLog::kAll;
+  } else if (access_log == "none") {
+    out.access_log = config::AccessLog::kNone;
+  } else if (!access_log.empty() && access_log != "errors") {
+    return Invalid("metadata.outrigger.dev.access_log", absl::StrCat(access_log, " is none of all, errors, none"));
+  }
   auto address = ToAddress(in.address(), "address");
   if (!address.ok()) return address.status();
   out.address = *address;
@@ -178,7 +197,10 @@ absl::StatusOr<config::EndpointSet> Translate(const ClusterLoadAssignment& in) {
     const auto& locality = in.endpoints(l);
     const std::string where = absl::StrCat("endpoints[", l, "]");
     OUTRIGGER_RETURN_IF_ERROR(OnlyFields(locality, where, {"locality", "lb_endpoints", "load_balancing_weight", "metadata", "proximity"}));
-    const std::string place = locality.has_locality() ? absl::StrCat(locality.locality().region(), "/", locality.locality().zone(), "/", locality.locality().sub_zone()) : "";
+    const std::string place = locality.has_locality()
+                                  ? absl::StrCat(locality.locality().region(), "/", locality.locality().zone(), "/",
+                                                 locality.locality().sub_zone())
+                                  : "";
     for (int e = 0; e < locality.lb_endpoints_size(); ++e) {
       const auto& endpoint = locality.lb_endpoints(e);
       const std::string at = absl::StrCat(where, ".lb_endpoints[", e, "]");
@@ -211,9 +233,12 @@ absl::StatusOr<config::EndpointSet> Translate(const ClusterLoadAssignment& in) {
 }
 
 absl::StatusOr<config::Cluster> Translate(const Cluster& in) {
-  OUTRIGGER_RETURN_IF_ERROR(OnlyFields(in, "", {"name", "type", "eds_cluster_config", "connect_timeout", "lb_policy", "transport_socket", "transport_socket_matches",
-                                               "metadata", "typed_extension_protocol_options", "load_assignment", "alt_stat_name", "wait_for_warm_on_init",
-                                               "per_connection_buffer_limit_bytes", "least_request_lb_config", "round_robin_lb_config"}));
+  OUTRIGGER_RETURN_IF_ERROR(
+      OnlyFields(in, "",
+                 {"name", "type", "eds_cluster_config", "connect_timeout", "lb_policy", "transport_socket",
+                  "transport_socket_matches", "metadata", "typed_extension_protocol_options", "load_assignment",
+                  "alt_stat_name", "wait_for_warm_on_init", "per_connection_buffer_limit_bytes",
+                  "least_request_lb_config", "round_robin_lb_config"}));
   config::Cluster out;
   out.name = in.name();
   switch (in.lb_policy()) {
@@ -241,7 +266,8 @@ absl::StatusOr<config::Cluster> Translate(const Cluster& in) {
   for (const auto& [name, options] : in.typed_extension_protocol_options()) {
     envoy::extensions::upstreams::http::v3::HttpProtocolOptions http;
     if (!options.UnpackTo(&http)) return Invalid("typed_extension_protocol_options", absl::StrCat(name, " is not supported by this proxy"));
-    if (http.has_explicit_http_config() && http.explicit_http_config().has_http2_protocol_options()) out.protocol = config::UpstreamProtocol::kHttp2;
+    if (http.has_explicit_http_config() && http.explicit_http_config().has_http2_protocol_options())
+      out.protocol = config::UpstreamProtocol::kHttp2;
     if (http.common_http_protocol_options().has_idle_timeout()) {
       auto idle = ToDuration(http.common_http_protocol_options().idle_timeout(), "idle_timeout");
       if (!idle.ok()) return idle.status();

@@ -37,8 +37,9 @@ absl::StatusOr<config::StringMatch> ToStringMatch(const matcher::StringMatcher& 
 
 absl::StatusOr<config::HeaderMatch> ToHeaderMatch(const route_v3::HeaderMatcher& in, const std::string& where) {
   using Kind = config::StringMatch::Kind;
-  OUTRIGGER_RETURN_IF_ERROR(OnlyFields(in, where, {"name", "exact_match", "present_match", "prefix_match", "suffix_match", "safe_regex_match",
-                                                   "contains_match", "string_match", "invert_match"}));
+  OUTRIGGER_RETURN_IF_ERROR(OnlyFields(in, where,
+                                       {"name", "exact_match", "present_match", "prefix_match", "suffix_match",
+                                        "safe_regex_match", "contains_match", "string_match", "invert_match"}));
   config::HeaderMatch out;
   out.name = LowerName(in.name());
   if (!IsToken(out.name.starts_with(':') ? out.name.substr(1) : out.name)) return Invalid(where, "name is not a header name");
@@ -65,13 +66,17 @@ absl::StatusOr<config::HeaderMatch> ToHeaderMatch(const route_v3::HeaderMatcher&
 
 absl::Status ReadMatch(const route_v3::RouteMatch& in, const std::string& where, config::RouteMatch* out) {
   using Kind = config::PathMatch::Kind;
-  OUTRIGGER_RETURN_IF_ERROR(OnlyFields(in, where, {"prefix", "path", "safe_regex", "path_separated_prefix", "case_sensitive", "headers", "query_parameters"}));
+  OUTRIGGER_RETURN_IF_ERROR(OnlyFields(
+      in, where,
+      {"prefix", "path", "safe_regex", "path_separated_prefix", "case_sensitive", "headers", "query_parameters"}));
   out->path.ignore_case = in.has_case_sensitive() && !in.case_sensitive().value();
   switch (in.path_specifier_case()) {
     case route_v3::RouteMatch::kPrefix: out->path.kind = Kind::kPrefix, out->path.value = in.prefix(); break;
     case route_v3::RouteMatch::kPath: out->path.kind = Kind::kExact, out->path.value = in.path(); break;
     case route_v3::RouteMatch::kSafeRegex: out->path.kind = Kind::kRegex, out->path.value = in.safe_regex().regex(); break;
-    case route_v3::RouteMatch::kPathSeparatedPrefix: out->path.kind = Kind::kPathPrefix, out->path.value = in.path_separated_prefix(); break;
+    case route_v3::RouteMatch::kPathSeparatedPrefix:
+      out->path.kind = Kind::kPathPrefix, out->path.value = in.path_separated_prefix();
+      break;
     default: return Invalid(where, "says no path to match");
   }
   for (int i = 0; i < in.headers_size(); ++i) {
@@ -98,7 +103,8 @@ absl::Status ReadMatch(const route_v3::RouteMatch& in, const std::string& where,
 
 // Headers that frame messages or name hops cannot be edited: that would let configuration smuggle requests.
 absl::Status CheckEditable(const std::string& name, const std::string& where) {
-  static constexpr const char* kFixed[] = {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade"};
+  static constexpr const char* kFixed[] = {
+      "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade"};
   if (!IsToken(name)) return Invalid(where, absl::StrCat("\"", name, "\" is not a header name"));
   for (const char* fixed : kFixed) {
     if (LowerName(name) == fixed) return Invalid(where, absl::StrCat("header ", name, " cannot be edited"));
@@ -153,7 +159,9 @@ absl::Status ReadRetry(const route_v3::RetryPolicy& in, const std::string& where
     else if (word == "refused-stream" || word == "reset-before-request") out->on_refused = true;
     else if (word == "retriable-4xx") out->on_status.push_back(409);
     else if (word == "retriable-status-codes") status_codes = true;
-    else if (word == "unavailable" || word == "cancelled" || word == "deadline-exceeded" || word == "internal" || word == "resource-exhausted") continue;  // gRPC statuses: not looked at yet, and never retried without
+    else if (word == "unavailable" || word == "cancelled" || word == "deadline-exceeded" || word == "internal" ||
+             word == "resource-exhausted")
+      continue;  // gRPC statuses: not looked at yet, and never retried without
     else if (!word.empty()) return Invalid(where, absl::StrCat("retry_on: \"", word, "\" is not known to this proxy"));
   }
   if (status_codes) {
@@ -181,8 +189,10 @@ absl::Status ReadRetry(const route_v3::RetryPolicy& in, const std::string& where
 }
 
 absl::Status ReadForward(const route_v3::RouteAction& in, const std::string& where, config::Forward* out) {
-  OUTRIGGER_RETURN_IF_ERROR(OnlyFields(in, where, {"cluster", "weighted_clusters", "prefix_rewrite", "regex_rewrite", "host_rewrite_literal", "timeout",
-                                                   "retry_policy", "idle_timeout", "cluster_not_found_response_code", "max_stream_duration"}));
+  OUTRIGGER_RETURN_IF_ERROR(
+      OnlyFields(in, where,
+                 {"cluster", "weighted_clusters", "prefix_rewrite", "regex_rewrite", "host_rewrite_literal", "timeout",
+                  "retry_policy", "idle_timeout", "cluster_not_found_response_code", "max_stream_duration"}));
   if (in.cluster_specifier_case() == route_v3::RouteAction::kCluster) {
     out->clusters.push_back({in.cluster(), 1, {}, {}});
   } else if (in.cluster_specifier_case() == route_v3::RouteAction::kWeightedClusters) {
@@ -192,8 +202,10 @@ absl::Status ReadForward(const route_v3::RouteAction& in, const std::string& whe
       OUTRIGGER_RETURN_IF_ERROR(OnlyFields(weighted, at, {"name", "weight", "request_headers_to_add", "request_headers_to_remove",
                                                           "response_headers_to_add", "response_headers_to_remove"}));
       config::WeightedCluster cluster{weighted.name(), weighted.has_weight() ? weighted.weight().value() : 0, {}, {}};
-      OUTRIGGER_RETURN_IF_ERROR(ReadEdits(weighted.request_headers_to_add(), weighted.request_headers_to_remove(), at, &cluster.request_edits));
-      OUTRIGGER_RETURN_IF_ERROR(ReadEdits(weighted.response_headers_to_add(), weighted.response_headers_to_remove(), at, &cluster.response_edits));
+      OUTRIGGER_RETURN_IF_ERROR(ReadEdits(weighted.request_headers_to_add(), weighted.request_headers_to_remove(), at,
+                                          &cluster.request_edits));
+      OUTRIGGER_RETURN_IF_ERROR(ReadEdits(weighted.response_headers_to_add(), weighted.response_headers_to_remove(), at,
+                                          &cluster.response_edits));
       out->clusters.push_back(std::move(cluster));
     }
   } else {
@@ -254,9 +266,11 @@ absl::StatusOr<config::Route> ToRoute(const route_v3::Route& in, const std::stri
     out.action = std::move(redirect);
   } else if (in.has_direct_response()) {
     OUTRIGGER_RETURN_IF_ERROR(OnlyFields(in.direct_response(), where + ".direct_response", {"status", "body"}));
-    if (in.direct_response().status() < 200 || in.direct_response().status() > 599) return Invalid(where + ".direct_response", "status must be 200 to 599");
+    if (in.direct_response().status() < 200 || in.direct_response().status() > 599)
+      return Invalid(where + ".direct_response", "status must be 200 to 599");
     const core::DataSource& body = in.direct_response().body();
-    if (in.direct_response().has_body() && body.specifier_case() != core::DataSource::kInlineString && body.specifier_case() != core::DataSource::kInlineBytes) {
+    if (in.direct_response().has_body() && body.specifier_case() != core::DataSource::kInlineString &&
+        body.specifier_case() != core::DataSource::kInlineBytes) {
       return Invalid(where + ".direct_response", "only inline bodies are supported by this proxy");
     }
     out.action = config::DirectResponse{static_cast<int>(in.direct_response().status()), body.inline_string() + body.inline_bytes()};
@@ -271,7 +285,8 @@ absl::StatusOr<config::Route> ToRoute(const route_v3::Route& in, const std::stri
 }  // namespace
 
 absl::StatusOr<config::RouteTable> Translate(const route_v3::RouteConfiguration& in) {
-  OUTRIGGER_RETURN_IF_ERROR(OnlyFields(in, "", {"name", "virtual_hosts", "validate_clusters", "metadata", "max_direct_response_body_size_bytes"}));
+  OUTRIGGER_RETURN_IF_ERROR(OnlyFields(
+      in, "", {"name", "virtual_hosts", "validate_clusters", "metadata", "max_direct_response_body_size_bytes"}));
   config::RouteTable out;
   out.name = in.name();
   for (int h = 0; h < in.virtual_hosts_size(); ++h) {

@@ -405,6 +405,9 @@ void Exchange::Finish() {
   --host_->active_requests;
   const Origin& origin = session_->origin();
   record_.direction = origin.direction;
+  if (const auto listener = epoch_->listeners.find(origin.listener); listener != epoch_->listeners.end()) {
+    record_.access_log = listener->second->config.access_log;
+  }
   record_.started = started_wall_;
   record_.duration = host_->loop->now() - started_;
   record_.version = head_.version;

@@ -18,9 +18,9 @@ static_assert(std::size(kNames) == static_cast<size_t>(Known::kCount));
 
 constexpr char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
-// Known names by (length, first letter): at most a few candidates each, so one comparison nearly always decides.
+// Known names by length and first letter: at most a few candidates each, so one comparison nearly always decides.
 constexpr size_t kBuckets = 64;
-constexpr size_t BucketOf(std::string_view name) { return (name.size() * 7 + static_cast<size_t>(Lower(name[0]))) % kBuckets; }
+constexpr size_t BucketOf(std::string_view name) { return (name.size() * 7 + (static_cast<size_t>(name[0]) | 0x20)) % kBuckets; }
 
 struct Table {
   uint8_t head[kBuckets] = {};
@@ -36,6 +36,33 @@ constexpr Table MakeTable() {
   return table;
 }
 constexpr Table kTable = MakeTable();
+
+template <typename Word>
+Word Load(const char* at) {
+  Word word;
+  std::memcpy(&word, at, sizeof(word));
+  return word;
+}
+
+// The bytes of a name in lower case, given that it consists of letters and hyphens: setting bit 5 does that to both. The one byte that
+// this takes for another, CR for a hyphen, is no part of a name that a codec lets in or out.
+template <typename Word>
+bool SameWords(const char* name, const char* lower, size_t size) {
+  constexpr Word kBit5 = static_cast<Word>(0x2020202020202020ull);
+  size_t at = 0;
+  for (; at + sizeof(Word) < size; at += sizeof(Word)) {
+    if ((Load<Word>(name + at) | kBit5) != Load<Word>(lower + at)) return false;
+  }
+  at = size - sizeof(Word);  // the last word overlaps
+  return (Load<Word>(name + at) | kBit5) == Load<Word>(lower + at);
+}
+
+// Is `name`, in any case, the known name `lower` of the same length (two at least)?
+bool IsKnown(std::string_view name, std::string_view lower) {
+  if (name.size() >= 8) return SameWords<uint64_t>(name.data(), lower.data(), name.size());
+  if (name.size() >= 4) return SameWords<uint32_t>(name.data(), lower.data(), name.size());
+  return SameWords<uint16_t>(name.data(), lower.data(), name.size());
+}
 
 std::string_view Trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -56,7 +83,7 @@ bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
 Known Recognise(std::string_view name) {
   if (name.empty()) return Known::kOther;
   for (uint8_t i = kTable.head[BucketOf(name)]; i != 0; i = kTable.next[i]) {
-    if (EqualsIgnoreCase(name, kNames[i])) return static_cast<Known>(i);
+    if (name.size() == kNames[i].size() && IsKnown(name, kNames[i])) return static_cast<Known>(i);
   }
   return Known::kOther;
 }

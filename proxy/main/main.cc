@@ -74,7 +74,8 @@ void Declare(CLI::App* app, Flags* flags) {
   app->add_option("--token-file", flags->token_file, "join token; needed until a certificate is kept in --data-dir");
   app->add_option("--control-ca", flags->control_ca, "PEM file with the control plane's root, instead of the token's pin");
   app->add_option("--outbound", flags->outbound, "address for the application's own requests")->capture_default_str();
-  app->add_option("--inbound", flags->inbound, "address for requests of other workloads (\":15006\": all addresses)")->capture_default_str();
+  app->add_option("--inbound", flags->inbound, "address for requests of other workloads (\":15006\": all addresses)")
+      ->capture_default_str();
   app->add_option("--admin", flags->admin, "admin address; loopback or unix:PATH")->capture_default_str();
   app->add_option("--telemetry", flags->telemetry, "address of /metrics, /ready and /live")->capture_default_str();
   app->add_option("--app", flags->app, "where the application listens, when not on 127.0.0.1 and its declared port");
@@ -82,7 +83,9 @@ void Declare(CLI::App* app, Flags* flags) {
   app->add_option("--workers", flags->workers, "threads that carry traffic; 0: the CPU limit rounded up, at most 2 without one")
       ->check(CLI::Range(0, 256))
       ->capture_default_str();
-  app->add_option("--drain-time", flags->drain_time_s, "seconds that requests under way get at the end")->check(CLI::Range(0, 3600))->capture_default_str();
+  app->add_option("--drain-time", flags->drain_time_s, "seconds that requests under way get at the end")
+      ->check(CLI::Range(0, 3600))
+      ->capture_default_str();
   app->add_option("--drain-grace-ms", flags->drain_grace_ms, "milliseconds for which new requests are still taken at the end")
       ->check(CLI::Range(0, 600000))
       ->capture_default_str();
@@ -129,7 +132,8 @@ Outcome ReadFiles(const Flags& flags, net::Files* files, discovery::LinkOptions*
 
 Outcome Convert(const Flags& flags, net::Files* files, Config* config) {
   const size_t slash = flags.workload.find('/');
-  if (slash == std::string::npos || slash == 0 || slash + 1 == flags.workload.size() || flags.workload.find('/', slash + 1) != std::string::npos) {
+  if (slash == std::string::npos || slash == 0 || slash + 1 == flags.workload.size() ||
+      flags.workload.find('/', slash + 1) != std::string::npos) {
     return Error::Make(ErrorCode::kInvalid, "--workload must be NAMESPACE/NAME, as in default/orders-1");
   }
   const size_t colon = flags.control.rfind(':');

@@ -170,7 +170,8 @@ Result<Address> Address::Parse(std::string_view text) {
   if (host.empty()) return Ipv4({0, 0, 0, 0}, static_cast<uint16_t>(*port));
   std::array<uint8_t, 16> ip{};
   if (host.front() == '[') {
-    if (host.back() != ']' || !ParseIpv6(host.substr(1, host.size() - 2), &ip)) return Invalid(text, "no IPv6 address stands in the brackets");
+    if (host.back() != ']' || !ParseIpv6(host.substr(1, host.size() - 2), &ip))
+      return Invalid(text, "no IPv6 address stands in the brackets");
     return Ipv6(ip, static_cast<uint16_t>(*port));
   }
   if (host.find(':') != std::string_view::npos) return Invalid(text, "an IPv6 address with a port needs brackets, as in '[::1]:8080'");

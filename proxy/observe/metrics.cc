@@ -72,7 +72,8 @@ std::string LabelText(std::initializer_list<std::pair<std::string_view, std::str
 }
 
 std::string_view FlagsText(uint32_t flags, char (&into)[64]) {
-  static constexpr std::string_view kLetters[] = {"UF", "UO", "UH", "NR", "NC", "URX", "UT", "UC", "UR", "DC", "DPE", "UPE", "RL", "UAEX", "SI", "LR"};
+  static constexpr std::string_view kLetters[] = {"UF", "UO", "UH",  "NR",  "NC", "URX",  "UT", "UC",
+                                                  "UR", "DC", "DPE", "UPE", "RL", "UAEX", "SI", "LR"};
   size_t at = 0;
   for (size_t i = 0; i < std::size(kLetters); ++i) {
     if (((flags >> i) & 1) == 0) continue;
@@ -179,9 +180,11 @@ void PrintPrometheus(const Samples& samples, std::string* out) {
   PrintHeader("outrigger_requests_total", "counter", "Requests that have ended.", out);
   for (const auto& [labels, series] : lines) PrintLine("outrigger_requests_total", labels, static_cast<double>(series->requests), out);
   PrintHeader("outrigger_request_bytes_total", "counter", "Bytes of request bodies.", out);
-  for (const auto& [labels, series] : lines) PrintLine("outrigger_request_bytes_total", labels, static_cast<double>(series->request_bytes), out);
+  for (const auto& [labels, series] : lines)
+    PrintLine("outrigger_request_bytes_total", labels, static_cast<double>(series->request_bytes), out);
   PrintHeader("outrigger_response_bytes_total", "counter", "Bytes of response bodies.", out);
-  for (const auto& [labels, series] : lines) PrintLine("outrigger_response_bytes_total", labels, static_cast<double>(series->response_bytes), out);
+  for (const auto& [labels, series] : lines)
+    PrintLine("outrigger_response_bytes_total", labels, static_cast<double>(series->response_bytes), out);
 
   PrintHeader("outrigger_request_duration_seconds", "histogram", "From the first byte of a request to the last of its response.", out);
   for (const auto& [labels, series] : lines) {

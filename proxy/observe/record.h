@@ -37,6 +37,7 @@ std::string_view FlagsText(uint32_t flags, char (&into)[64]);
 
 struct ExchangeRecord {
   config::Direction direction = config::Direction::kOutbound;
+  config::AccessLog access_log = config::AccessLog::kErrors;  // of the listener
   WallTime started{};
   Duration duration{};             // first byte of the request read -> last byte of the response handed to the connection
   Duration upstream_duration{};    // last attempt: request sent -> response head; zero when there was none
@@ -51,7 +52,8 @@ struct ExchangeRecord {
   int grpc_status = -1;         // -1: not gRPC
   uint64_t response_bytes = 0;  // body
   uint32_t flags = 0;
-  std::string_view reason;      // details of a local reply or a failure: "connect-refused", "retry-budget-exhausted"; "" when the upstream's own
+  std::string_view reason;  // details of a local reply or a failure: "connect-refused", "retry-budget-exhausted"; ""
+                            // when the upstream's own
   // where it came from and went
   std::string_view source_identity;   // SPIFFE id of the caller (inbound) or own (outbound)
   std::string_view source_workload, source_namespace;

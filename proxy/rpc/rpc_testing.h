@@ -3,6 +3,8 @@
 
 #include <google/protobuf/wrappers.pb.h>
 
+#include <gtest/gtest.h>
+
 #include <functional>
 #include <map>
 #include <memory>

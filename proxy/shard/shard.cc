@@ -164,8 +164,8 @@ void Shard::OnUndetected(Detecting* detecting) {
 
 void Shard::StartSession(std::unique_ptr<net::Connection> connection, std::unique_ptr<tls::Session> tls, exchange::Origin origin,
                          Bytes first) {
-  sessions_.push_back(
-      std::make_unique<exchange::ServerSession>(&host_, static_cast<exchange::SessionOwner*>(this), std::move(connection), std::move(tls), std::move(origin)));
+  sessions_.push_back(std::make_unique<exchange::ServerSession>(
+      &host_, static_cast<exchange::SessionOwner*>(this), std::move(connection), std::move(tls), std::move(origin)));
   exchange::ServerSession* session = sessions_.back().get();
   session->Start(first);
   if (draining_) session->Drain(/*close_idle=*/false);

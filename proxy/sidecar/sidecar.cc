@@ -106,7 +106,8 @@ void Sidecar::OnDrainTick() {
   }
   Gather([this](const std::vector<ShardReport>& reports) {
     uint64_t connections = 0;
-    for (const ShardReport& report : reports) connections += report.stats.connections_active + static_cast<uint64_t>(report.stats.requests_active);
+    for (const ShardReport& report : reports)
+      connections += report.stats.connections_active + static_cast<uint64_t>(report.stats.requests_active);
     if (connections == 0 && idle_closed_) {
       if (drain_done_ != nullptr) std::exchange(drain_done_, nullptr)(false);
       return;

@@ -70,8 +70,10 @@ TEST(CgroupCpuLimit, NonsenseMeansNone) {
   EXPECT_EQ(CgroupCpuLimit(FilesAre({})), std::nullopt);
   EXPECT_EQ(CgroupCpuLimit(FilesAre({{"/proc/self/cgroup", "garbage\n0::/\n"}, {"/proc/self/mountinfo", "x - y\n\n"}})), std::nullopt);
   for (const char* text : {"", "100000", "a b", "0 100000", "100000 0", "1 2 3"}) {
-    EXPECT_EQ(CgroupCpuLimit(FilesAre({{"/proc/self/cgroup", "0::/\n"}, {"/proc/self/mountinfo", kV2Mount}, {"/sys/fs/cgroup/cpu.max", text}})),
-              std::nullopt)
+    EXPECT_EQ(
+        CgroupCpuLimit(FilesAre(
+            {{"/proc/self/cgroup", "0::/\n"}, {"/proc/self/mountinfo", kV2Mount}, {"/sys/fs/cgroup/cpu.max", text}})),
+        std::nullopt)
         << text;
   }
 }

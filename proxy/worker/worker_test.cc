@@ -123,8 +123,8 @@ TEST(Worker, TwoWorkersShareOnePort) {
   net::Address address = net::Address::Loopback(0);
   std::vector<std::unique_ptr<Worker>> workers;
   for (int i = 0; i < 2; ++i) {
-    workers.push_back(
-        std::make_unique<Worker>("w" + std::to_string(i), static_cast<uint64_t>(i), [&, i](net::Loop& loop) -> Result<std::shared_ptr<void>> {
+    workers.push_back(std::make_unique<Worker>(
+        "w" + std::to_string(i), static_cast<uint64_t>(i), [&, i](net::Loop& loop) -> Result<std::shared_ptr<void>> {
           auto greeter = std::make_shared<Greeter>(loop, &greeted[i]);
           if (Outcome outcome = greeter->Open(address); !outcome.ok()) return outcome.error();
           address = greeter->local();  // the port that the first was given; Start waits, so nobody else looks now

@@ -183,7 +183,8 @@ class HttpClient::Lane final : public net::Connection::Handler {
     if (in_request_ && answer_whole_) return;  // early answer: the body goes on
     if (!broken_) return;
     broken_ = false;
-    const bool may_resend = options_.resend && served_ > 0 && kind_ != Kind::kOnce && !resent_ && !head_read_ && !codec_->response_started(stream_);
+    const bool may_resend = options_.resend && served_ > 0 && kind_ != Kind::kOnce && !resent_ && !head_read_ &&
+                            !codec_->response_started(stream_);
     const std::string why = detail_.empty() ? std::string(detail) : detail_;
     Disconnect();
     if (!in_request_) return;
@@ -204,7 +205,8 @@ class HttpClient::Lane final : public net::Connection::Handler {
     } else {
       if (answered_id_ != id_) options_.ledger->Wrong(name + " is one to request " + std::to_string(answered_id_));
       if (!body_.complete()) {
-        options_.ledger->Wrong(name + " has a wrong body: " + std::to_string(body_.position()) + " bytes of " + std::to_string(body_.size()));
+        options_.ledger->Wrong(name + " has a wrong body: " + std::to_string(body_.position()) + " bytes of " +
+                               std::to_string(body_.size()));
       }
       if (status_ < 200 || status_ > 299) options_.ledger->Wrong(name + " has status " + std::to_string(status_));
       End(Ending::kAnswered, "");

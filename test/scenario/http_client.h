@@ -1,8 +1,9 @@
-// A load generator that keeps the ledger: sends requests with ids of their own over several HTTP/1.1 connections, checks every byte of every
-// answer, and puts each request's ending into the ledger. Lives on one loop.
+// A load generator that keeps the ledger: sends requests with ids of their own over several HTTP/1.1 connections,
+// checks every byte of every answer, and puts each request's ending into the ledger. Lives on one loop.
 //
-// As every client library does, it sends a safe or keyed request once more when a connection that had served before ends without a byte of
-// an answer: the server may have closed it while idle. A new connection that cannot be made is tried again until the request's timeout.
+// As every client library does, it sends a safe or keyed request once more when a connection that had served before
+// ends without a byte of an answer: the server may have closed it while idle. A new connection that cannot be made is
+// tried again until the request's timeout.
 #pragma once
 
 #include <memory>

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
@@ -57,6 +58,22 @@ net::Address LiveEnvironment::AddressOf(MachineId machine, uint16_t port) {
   const unsigned pid = static_cast<unsigned>(getpid());
   return net::Address::Ipv4({127, static_cast<uint8_t>(64 + pid % 128), static_cast<uint8_t>(1 + pid / 128 % 250),
                              static_cast<uint8_t>(machine + 1)}, port);
+}
+
+// What stands beside a sidecar is called on 127.0.0.1, which all machines share here: each (machine, port) is given a port of its own.
+net::Address LiveEnvironment::Loopback(MachineId machine, uint16_t port) {
+  struct Nobody final : net::Listener::Handler {
+    void OnAccept(std::unique_ptr<net::Connection>) override {}
+  } nobody;
+  net::Address& address = loopbacks_[{machine, port}];
+  while (address.family() == net::Address::Family::kNone) {
+    Result<std::unique_ptr<net::Listener>> free = loop_->Listen({.address = net::Address::Loopback(0)}, &nobody);
+    if (!free.ok()) std::abort();
+    const net::Address found = (*free)->local();
+    const bool taken = std::any_of(loopbacks_.begin(), loopbacks_.end(), [&](const auto& entry) { return entry.second == found; });
+    if (!taken) address = found;
+  }
+  return address;
 }
 
 std::string LiveEnvironment::Folder(MachineId machine) {

@@ -3,8 +3,10 @@
 // tests that start processes.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proxy/io/uv_loop.h"
@@ -22,7 +24,7 @@ class LiveEnvironment final : public Environment {
   MachineId AddMachine(const std::string& name) override;
   ActorId AddActor(MachineId machine, const std::string& name, Program program) override;
   net::Address AddressOf(MachineId machine, uint16_t port) override;
-  net::Address Loopback(MachineId machine, uint16_t port) override { return AddressOf(machine, port); }
+  net::Address Loopback(MachineId machine, uint16_t port) override;  // 127.0.0.1, with a port that was free
   std::string Folder(MachineId machine) override;
   net::Files& FilesOf(MachineId) override { return loop_->files(); }
 
@@ -50,6 +52,7 @@ class LiveEnvironment final : public Environment {
   const Member& Of(ActorId actor) const { return actors_.at(static_cast<size_t>(actor)); }
 
   std::unique_ptr<io::UvLoop> loop_;
+  std::map<std::pair<MachineId, uint16_t>, net::Address> loopbacks_;
   std::vector<std::string> machines_;  // their folders, empty until asked for
   std::vector<std::unique_ptr<Step>> steps_;
   std::vector<Member> actors_;

@@ -2,9 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <thread>
-
 #include "test/scenario/scenario.h"
+#include "test/sim/tls_seed/tls_seed.h"
 
 namespace outrigger::scenario {
 namespace {
@@ -13,7 +12,7 @@ using ::testing::IsEmpty;
 
 SimulatedRun PlayOnFreshThread(const Scenario& scenario, uint64_t seed) {
   SimulatedRun run;
-  std::thread([&] { run = PlaySimulated(scenario, seed); }).join();
+  sim::RunSeeded(seed, [&] { run = PlaySimulated(scenario, seed); });
   return run;
 }
 

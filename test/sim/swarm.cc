@@ -2,7 +2,7 @@
 //   swarm --seeds 1000 --start 1 --scenario direct     (no --scenario: all)
 //   swarm --scenario direct --seed 17 --print-hash      one seed, its trace hash; --log shows every event
 //   swarm --list
-// Each seed runs on a thread of its own, since BoringSSL's generator is per thread; as many at a time as there are processors.
+// Each seed runs on a thread of its own, with BoringSSL's randomness seeded as well; as many at a time as there are processors.
 #include <atomic>
 #include <chrono>
 #include <cinttypes>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "test/scenario/scenario.h"
+#include "test/sim/tls_seed/tls_seed.h"
 
 namespace outrigger::scenario {
 namespace {
@@ -90,24 +91,26 @@ class Swarm {
     for (;;) {
       const uint64_t seed = next_++;
       if (seed >= flags_.start + flags_.seeds) return;
-      std::thread([this, seed] { Play(seed); }).join();
+      Play(seed);
     }
   }
 
   void Play(uint64_t seed) {
-    SimulatedRun run = PlaySimulated(scenario_, seed, flags_.log ? PrintLine : nullptr);
+    SimulatedRun run;
+    sim::RunSeeded(seed, [&] { run = PlaySimulated(scenario_, seed, flags_.log ? PrintLine : nullptr); });
     if (flags_.twice) {
-      std::thread([&] {
-        const SimulatedRun again = PlaySimulated(scenario_, seed);
-        if (again.trace_hash != run.trace_hash) run.report.Fail("the same seed ran differently the second time");
-      }).join();
+      SimulatedRun again;
+      sim::RunSeeded(seed, [&] { again = PlaySimulated(scenario_, seed); });
+      if (again.trace_hash != run.trace_hash) run.report.Fail("the same seed ran differently the second time");
     }
     const std::lock_guard<std::mutex> lock(mutex_);
     events_ += run.events;
     virtual_time_ += run.virtual_time;
     const std::string name(scenario_.name);
     if (flags_.print_hash) std::printf("%s seed %" PRIu64 " hash %016" PRIx64 "\n", name.c_str(), seed, run.trace_hash);
-    if (flags_.seeds == 1) std::printf("%s seed %" PRIu64 ": %s (faults: %s)\n", name.c_str(), seed, run.report.summary.c_str(), run.faults.c_str());
+    if (flags_.seeds == 1)
+      std::printf("%s seed %" PRIu64 ": %s (faults: %s)\n", name.c_str(), seed, run.report.summary.c_str(),
+                  run.faults.c_str());
     if (run.report.failures.empty()) return;
     ++failed_;
     std::printf("FAILED %s seed %" PRIu64 ": %s", name.c_str(), seed, run.report.failures.front().c_str());

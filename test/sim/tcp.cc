@@ -58,7 +58,8 @@ void Tcp::OnEvent(uint32_t event, uint64_t argument) {
   if (!world_->Reaches(*ends_[sender].machine, *ends_[1 - sender].machine)) {
     // SYN has its own retry, RST none; the rest is sent again once the way is free.
     if (op == kSyn) {
-      if (ends_[kClient].open) world_->Push(std::chrono::seconds(1) * (1 << std::min(syn_tries_++, 6)), shared_from_this(), event, argument);
+      if (ends_[kClient].open)
+        world_->Push(std::chrono::seconds(1) * (1 << std::min(syn_tries_++, 6)), shared_from_this(), event, argument);
     } else if (op != kRst) {
       world_->Park(shared_from_this(), event, argument);
     }

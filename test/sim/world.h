@@ -93,7 +93,9 @@ class World {
   void VanishConnections(Machine* machine);
   Duration DrawLatency(const Machine& from, const Machine& to, size_t size);
   size_t DrawSize(size_t min, size_t max) { return min + (max > min ? network_.Below(max - min + 1) : 0); }
-  Duration DrawTime(Duration max) { return Duration(max.count() > 0 ? static_cast<int64_t>(network_.Below(static_cast<uint64_t>(max.count()))) : 0); }
+  Duration DrawTime(Duration max) {
+    return Duration(max.count() > 0 ? static_cast<int64_t>(network_.Below(static_cast<uint64_t>(max.count()))) : 0);
+  }
   bool Chance(double p) { return p > 0 && network_.Chance(p); }
   size_t Tear(size_t size);
   Random& scheduler() { return scheduler_; }

@@ -105,10 +105,13 @@ void CheckProxies(const Json& status, Report* report) {
     ++connected;
     const std::string state = Text(*proxy, "state");
     if (state == "READY") ++ready;
-    if (state == "PENDING") report->Bad(name + " does not run the present generation yet", "`outrigger status` shows what it waits for", true);
+    if (state == "PENDING")
+      report->Bad(name + " does not run the present generation yet", "`outrigger status` shows what it waits for",
+                  true);
     for (const auto& [type, value] : Object(*proxy, "types").items()) {
       if (value.contains("refused")) {
-        report->Bad(name + " refuses " + type + ": " + Text(value, "refused"), "change the object it names; the last good version is in force");
+        report->Bad(name + " refuses " + type + ": " + Text(value, "refused"),
+                    "change the object it names; the last good version is in force");
       }
     }
   }
@@ -125,7 +128,8 @@ void CheckProxies(const Json& status, Report* report) {
 void CheckObjects(const Json& status, Report* report) {
   report->Section("objects");
   for (const Json& rejected : List(status, "rejected")) {
-    report->Bad("rejected: " + ProblemText(rejected, "?"), rejected.value("previous_in_force", false) ? "its last good version is in force" : "");
+    report->Bad("rejected: " + ProblemText(rejected, "?"),
+                rejected.value("previous_in_force", false) ? "its last good version is in force" : "");
   }
   for (const Json& problem : List(status, "problems")) report->Warn(ProblemText(problem, "?"), "");
   size_t count = 0;

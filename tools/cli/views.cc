@@ -244,8 +244,9 @@ std::string ConfigTables(const Json& config) {
       for (const Json& endpoint : At(locality, "lb_endpoints")) {
         ++count;
         const Json& ours = At(At(At(endpoint, "metadata"), "filter_metadata"), "outrigger.dev");
-        endpoints.push_back({Show(assignment, "cluster_name"), Address(At(At(endpoint, "endpoint"), "address")), Show(endpoint, "health_status"),
-                             Show(endpoint, "load_balancing_weight"), Show(ours, "identity")});
+        endpoints.push_back({Show(assignment, "cluster_name"), Address(At(At(endpoint, "endpoint"), "address")),
+                             Show(endpoint, "health_status"), Show(endpoint, "load_balancing_weight"),
+                             Show(ours, "identity")});
       }
     }
     if (count == 0) endpoints.push_back({Show(assignment, "cluster_name"), "none", "-", "-", "-"});
