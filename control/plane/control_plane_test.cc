@@ -13,6 +13,7 @@ namespace outrigger::control {
 namespace {
 
 using testing::FakeProxy;
+using ::testing::_;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -205,7 +206,18 @@ TEST_F(ControlPlaneTest, OnlyTheEndpointsOfTheChangedServiceTravel) {
   web->responses.clear();
   Save("orders-2.yaml", OrdersReplica("orders-2", "10.0.0.4"));
   world_.RunFor(1s);
-  ASSERT_EQ(web->responses.size(), 2u) << "endpoints, and the cluster that must now trust the same identities is unchanged";
+  EXPECT_THAT(web->responses, ElementsAre(Pair(Type::kEndpoint, _))) << "the cluster trusts the same identity as before, so it is unchanged";
+}
+
+TEST_F(ControlPlaneTest, AReplicaOfAnotherServiceAccountBringsTheClusterThatTrustsItFirst) {
+  auto web = Running("default/web-1");
+  web->responses.clear();
+  std::string replica = OrdersReplica("orders-2", "10.0.0.4");
+  replica.replace(replica.find("serviceAccount: orders"), 22, "serviceAccount: canary");
+  Save("orders-2.yaml", replica);
+  world_.RunFor(1s);
+  EXPECT_THAT(web->responses, ElementsAre(Pair(Type::kCluster, _), Pair(Type::kEndpoint, _)));
+  EXPECT_THAT(web->resources[Type::kCluster]["outbound|80||orders.default"], HasSubstr("spiffe://cluster.local/ns/default/sa/canary"));
 }
 
 TEST_F(ControlPlaneTest, ANewServiceArrivesAsClustersEndpointsRoutes) {
