@@ -41,6 +41,49 @@ inline std::string Text(const google::protobuf::Message& message) {
   return nlohmann::json::parse(out).dump();  // in order of the keys
 }
 
+// orders (two workloads, one listening for inventory) and inventory (one workload in another namespace).
+inline constexpr char kMesh[] = R"(
+apiVersion: v1
+kind: Service
+metadata: {name: orders, namespace: shop}
+spec:
+  selector: {app: orders}
+  ports: [{name: http, port: 80, targetPort: http, appProtocol: http}]
+---
+apiVersion: outrigger.dev/v1
+kind: Workload
+metadata: {name: orders-1, namespace: shop, labels: {app: orders, version: v1}}
+spec:
+  address: 127.0.0.1
+  inboundPort: 21006
+  serviceAccount: orders
+  ports: {http: 8080, admin: 9000}
+  listen: [{port: 9001, service: inventory.stock}]
+---
+apiVersion: outrigger.dev/v1
+kind: Workload
+metadata: {name: orders-2, namespace: shop, labels: {app: orders}}
+spec:
+  address: 127.0.0.1
+  inboundPort: 21007
+  serviceAccount: orders-canary
+  ports: {http: 8081}
+  weight: 3
+  locality: {region: eu, zone: a}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: inventory, namespace: stock}
+spec:
+  selector: {app: inventory}
+  ports: [{name: rpc, port: 9090, targetPort: 7070, appProtocol: grpc}, {name: http, port: 80, targetPort: 7071}]
+---
+apiVersion: outrigger.dev/v1
+kind: Workload
+metadata: {name: inventory-1, namespace: stock, labels: {app: inventory}}
+spec: {address: 10.0.0.9}
+)";
+
 // A Workload at 127.0.0.1: more of its spec, and its labels.
 inline std::string WorkloadYaml(const std::string& name, const std::string& spec = "", const std::string& labels = "") {
   return "{apiVersion: outrigger.dev/v1, kind: Workload, metadata: {name: " + name + ", labels: {" + labels +

@@ -206,7 +206,7 @@ TEST_F(ControlPlaneTest, OnlyTheEndpointsOfTheChangedServiceTravel) {
   web->responses.clear();
   Save("orders-2.yaml", OrdersReplica("orders-2", "10.0.0.4"));
   world_.RunFor(1s);
-  EXPECT_THAT(web->responses, ElementsAre(Pair(Type::kEndpoint, _))) << "the cluster trusts the same identity as before, so it is unchanged";
+  EXPECT_THAT(web->responses, ElementsAre(Pair(Type::kEndpoint, _))) << "the cluster trusts the same identity as before";
 }
 
 TEST_F(ControlPlaneTest, AReplicaOfAnotherServiceAccountBringsTheClusterThatTrustsItFirst) {
