@@ -285,9 +285,12 @@ void Exchange::OnInformational(const http::ResponseHead& head) {
 void Exchange::OnResponse(http::ResponseHead* head) {
   record_.upstream_duration = host_->loop->now() - attempt_started_;
   const std::optional<std::string_view> receipt = peer_is_mesh_ ? head->headers.Get(Known::kXOutriggerReceipt) : std::nullopt;
-  const bool not_forwarded = head->status == 503 && receipt == "not-forwarded";
-  if (!not_forwarded) may_have_been_seen_ = true;
-  if (head->status >= 500 && !upgraded_) {
+  const bool unseen = receipt == "not-forwarded";
+  if (!unseen) may_have_been_seen_ = true;
+  // Another endpoint may do better where this one has no configuration for the service yet (421) or no application (502 to 504). What
+  // it refuses for a reason of the request's own (401, 403, 404) all of them would refuse.
+  const bool not_forwarded = unseen && (head->status == 421 || (head->status >= 502 && head->status <= 504));
+  if ((head->status >= 500 || not_forwarded) && !upgraded_) {
     guard::FailedAttempt failed;
     failed.status = head->status;
     failed.not_forwarded = not_forwarded;
@@ -309,7 +312,12 @@ void Exchange::OnResponse(http::ResponseHead* head) {
 void Exchange::PassResponse(http::ResponseHead* head) {
   state_ = State::kResponse;
   record_.status = head->status;
-  if (peer_is_mesh_) head->headers.Remove(Known::kXOutriggerReceipt);
+  if (const auto receipt = head->headers.Get(Known::kXOutriggerReceipt)) {
+    // The sidecar's word, unless an earlier attempt may have been seen. Nobody else's word is passed on.
+    const bool unseen = peer_is_mesh_ && receipt == "not-forwarded" && !may_have_been_seen_;
+    head->headers.Remove(Known::kXOutriggerReceipt);
+    if (peer_is_mesh_) head->headers.Add(Known::kXOutriggerReceipt, unseen ? "not-forwarded" : "forwarded");
+  }
   if (const auto grpc = head->headers.Get(Known::kGrpcStatus)) record_.grpc_status = grpc->size() == 1 ? (*grpc)[0] - '0' : 2;
   path_->OnResponse(plan_, head);
   response_sent_ = true;
@@ -362,8 +370,9 @@ void Exchange::SendReply(const Reply& reply) {
   head.content_length = text.size();
   if (!reply.location.empty()) head.headers.Add(Known::kLocation, reply.location);
   if (!reply.reason.empty()) head.headers.Add(Known::kXOutriggerReason, reply.reason);
-  // Told to sidecars only: to applications it would mean nothing.
-  if (!reply.receipt.empty() && session_->origin().peer != nullptr) head.headers.Add(Known::kXOutriggerReceipt, reply.receipt);
+  // With every error, and to sidecars always: it is what makes sending again safe.
+  const bool told = session_->origin().peer != nullptr || !reply.reason.empty();
+  if (!reply.receipt.empty() && told) head.headers.Add(Known::kXOutriggerReceipt, reply.receipt);
   record_.status = reply.status;
   record_.flags |= reply.flags;
   record_.reason = reply.reason;
@@ -378,18 +387,19 @@ void Exchange::SendReply(const Reply& reply) {
 }
 
 void Exchange::OnDeadline() {
+  if (stream_ != nullptr && stream_->started()) may_have_been_seen_ = true;
   stream_.reset();
   FinishAttempt(/*endpoint_failed=*/false);
   not_retried_ = {};
-  may_have_been_seen_ = may_have_been_seen_ || state_ == State::kAttempt;
   Fail(Error::Make(ErrorCode::kTimeout, "no response within the request timeout", Fault::kUpstream));
 }
 
 void Exchange::OnTryTimeout() {
-  const Error error = Error::Make(ErrorCode::kTimeout, "no response within the per-try timeout", Fault::kUpstream);
+  const bool unseen = !stream_->started();  // it still waited for a connection
+  if (!unseen) may_have_been_seen_ = true;
+  const Error error = Error::Make(ErrorCode::kTimeout, "no response within the per-try timeout", Fault::kUpstream, unseen);
   stream_.reset();
   FinishAttempt(/*endpoint_failed=*/true);
-  may_have_been_seen_ = true;
   guard::FailedAttempt failed;
   failed.error = error;
   if (TryAgain(std::move(failed))) return;

@@ -44,14 +44,15 @@ class Graveyard final : public net::TurnTask {
 
 struct Host {
   Host(net::Loop* loop_in, pool::Pool* pool_in, observe::Sink* sink_in, Settings settings_in)
-      : loop(loop_in), pool(pool_in), sink(sink_in), settings(settings_in), graveyard(loop_in) {}
+      : loop(loop_in), pool(pool_in), sink(sink_in), settings(settings_in), graveyard(loop_in),
+        epoch(std::make_shared<const snapshot::Snapshot>()) {}
 
   net::Loop* const loop;
   pool::Pool* const pool;
   observe::Sink* const sink;
   const Settings settings;
   Graveyard graveyard;
-  snapshot::Epoch epoch;                  // what new requests pin
+  snapshot::Epoch epoch;                  // what new requests pin; never empty
   std::vector<balance::Picker> pickers;   // by ClusterState::index
   bool draining = false;
   // Plain counts for metrics.

@@ -1,5 +1,6 @@
 #include "proxy/sidecar/sidecar.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace outrigger::sidecar {
@@ -19,7 +20,8 @@ std::string_view StateName(State state) {
 }
 
 Sidecar::Sidecar(net::Loop* loop, discovery::LinkOptions options, std::vector<ShardHandle> shards)
-    : loop_(loop), shards_(std::move(shards)), started_(loop->now()), log_(options.log), link_(loop, std::move(options), this) {}
+    : loop_(loop), shards_(std::move(shards)), started_(loop->now()), log_(options.log), in_force_(shards_.size()),
+      link_(loop, std::move(options), this) {}
 
 Sidecar::~Sidecar() { *alive_ = false; }
 
@@ -30,16 +32,31 @@ State Sidecar::state() const {
   return waiting_for().empty() ? State::kLive : State::kInitializing;
 }
 
+std::string Sidecar::MissingRoutes() const {
+  for (const std::string& name : link_.Missing()) {
+    if (name.starts_with("routes ")) return name;
+  }
+  return {};
+}
+
 std::string Sidecar::waiting_for() const {
   if (identity_ == nullptr) return "no certificate yet";
   if (identity_->not_after() <= loop_->wall_now()) return "the certificate has expired and the control plane is away";
   if (snapshot_ == nullptr || snapshot_->listeners.empty()) return "no configuration yet";
-  const std::vector<std::string> missing = link_.Missing();
   // Configuration that was whole once stays in force while a newer one is warming.
-  for (const std::string& name : missing) {
-    if (name.starts_with("routes ")) return "waiting for " + name;
+  const bool configured = std::all_of(in_force_.begin(), in_force_.end(), [](const InForce& shard) { return shard.configured; });
+  if (!configured) {
+    const std::string routes = MissingRoutes();
+    return routes.empty() ? "the workers have not taken over the configuration yet" : "waiting for " + routes;
   }
-  return {};
+  const bool identified = std::all_of(in_force_.begin(), in_force_.end(), [](const InForce& shard) { return shard.identity; });
+  return identified ? "" : "the workers have not taken over the certificate yet";
+}
+
+uint64_t Sidecar::generation_in_force() const {
+  uint64_t least = snapshot_ == nullptr ? 0 : snapshot_->generation;
+  for (const InForce& shard : in_force_) least = std::min(least, shard.generation);
+  return least;
 }
 
 void Sidecar::PostAll(const std::function<void(shard::Shard*)>& message) {
@@ -48,14 +65,31 @@ void Sidecar::PostAll(const std::function<void(shard::Shard*)>& message) {
   }
 }
 
+void Sidecar::PostAllThen(const std::function<void(shard::Shard*)>& message, const std::function<void(InForce*)>& then) {
+  const std::shared_ptr<net::Mailbox> home = loop_->mailbox();
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    shards_[i].mailbox->Post([=, this, alive = alive_, shard = shards_[i].shard] {
+      message(shard);
+      home->Post([=, this] {
+        if (*alive) then(&in_force_[i]);
+      });
+    });
+  }
+}
+
 void Sidecar::OnSnapshot(std::shared_ptr<const snapshot::Snapshot> snapshot) {
   snapshot_ = std::move(snapshot);
-  PostAll([snapshot = snapshot_](shard::Shard* shard) { shard->Publish(snapshot); });
+  const bool whole = !snapshot_->listeners.empty() && MissingRoutes().empty();
+  PostAllThen([snapshot = snapshot_](shard::Shard* shard) { shard->Publish(snapshot); },
+              [whole, generation = snapshot_->generation](InForce* shard) {
+                shard->configured = shard->configured || whole;
+                shard->generation = generation;
+              });
 }
 
 void Sidecar::OnIdentity(std::shared_ptr<const tls::Context> context) {
   identity_ = std::move(context);
-  PostAll([context = identity_](shard::Shard* shard) { shard->SetTls(context); });
+  PostAllThen([context = identity_](shard::Shard* shard) { shard->SetTls(context); }, [](InForce* shard) { shard->identity = true; });
 }
 
 void Sidecar::Gather(std::function<void(std::vector<ShardReport>)> done) {

@@ -42,7 +42,7 @@ class Sidecar final : private discovery::ControlLink::Handler {
   // kInvalid or kIo with a sentence for the user.
   Outcome Start();
 
-  // kLive once configuration and certificate are in force.
+  // kLive once every shard has said that it has the certificate and a configuration with all its routes in force.
   State state() const;
   // Why not live: "no certificate yet", "waiting for endpoints outbound|80||orders.default". Empty when live.
   std::string waiting_for() const;
@@ -60,7 +60,10 @@ class Sidecar final : private discovery::ControlLink::Handler {
 
   const discovery::ControlLink& link() const { return link_; }
   discovery::ControlLink& link() { return link_; }
+  // The newest one; the shards take it over in turns of their own.
   const std::shared_ptr<const snapshot::Snapshot>& snapshot() const { return snapshot_; }
+  // The oldest generation that some shard still starts requests with; 0: one has none yet.
+  uint64_t generation_in_force() const;
   size_t shard_count() const { return shards_.size(); }
   Instant started() const { return started_; }
 
@@ -70,12 +73,23 @@ class Sidecar final : private discovery::ControlLink::Handler {
   void OnDrainTick();
   void PostAll(const std::function<void(shard::Shard*)>& message);
 
+  // What a shard has told that it runs.
+  struct InForce {
+    bool identity = false;
+    bool configured = false;  // once: with listeners, and no route table missing
+    uint64_t generation = 0;
+  };
+  // As PostAll; when the shard has run it, `then` is called here with what is known of that shard.
+  void PostAllThen(const std::function<void(shard::Shard*)>& message, const std::function<void(InForce*)>& then);
+  std::string MissingRoutes() const;  // the first of them; empty: none
+
   net::Loop* const loop_;
   const std::vector<ShardHandle> shards_;
   const Instant started_;
   Log log_;
   std::shared_ptr<const snapshot::Snapshot> snapshot_;
   std::shared_ptr<const tls::Context> identity_;
+  std::vector<InForce> in_force_;  // by shard
   bool healthy_ = true;
   bool draining_ = false;
   bool idle_closed_ = false;

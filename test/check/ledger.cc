@@ -37,7 +37,7 @@ std::string_view KindName(Kind kind) {
 
 std::string Counts::ToString() const {
   return std::to_string(sent) + " sent, " + std::to_string(answered) + " answered, " + std::to_string(declined) + " declined, " +
-         std::to_string(unknown) + " unknown, " + std::to_string(broken) + " broken, " + std::to_string(lost) + " lost, " +
+         std::to_string(unknown) + " unknown, " + std::to_string(cut) + " cut, " + std::to_string(broken) + " broken, " + std::to_string(lost) + " lost, " +
          std::to_string(seen) + " seen";
 }
 
@@ -84,6 +84,7 @@ Counts Ledger::counts() const {
       case Ending::kAnswered: ++counts.answered; break;
       case Ending::kDeclined: ++counts.declined; break;
       case Ending::kUnknown: ++counts.unknown; break;
+      case Ending::kCut: ++counts.cut; break;
       case Ending::kBroken: ++counts.broken; break;
     }
   }
@@ -91,7 +92,7 @@ Counts Ledger::counts() const {
 }
 
 std::vector<std::string> Ledger::Check(const Tolerance& tolerance) const {
-  Findings lost, twice, repeated, unseen, liars, declined, unknown, broken, wrong;
+  Findings lost, twice, repeated, unseen, liars, declined, unknown, cut, broken, wrong;
   for (size_t i = 0; i < entries_.size(); ++i) {
     const Entry& entry = entries_[i];
     const std::string name = "request " + std::to_string(i + 1) + " (" + std::string(KindName(entry.kind)) + ")";
@@ -111,6 +112,10 @@ std::vector<std::string> Ledger::Check(const Tolerance& tolerance) const {
         declined.Add(name + " was declined" + detail);
         break;
       case Ending::kUnknown: unknown.Add(name + " ended in doubt" + detail); break;
+      case Ending::kCut:
+        if (entry.seen == 0) unseen.Add(name + " had the beginning of an answer, but no application saw it" + detail);
+        cut.Add(name + " had the beginning of an answer" + detail);
+        break;
       case Ending::kBroken: broken.Add(name + " ended without an answer" + detail); break;
     }
   }
@@ -119,6 +124,7 @@ std::vector<std::string> Ledger::Check(const Tolerance& tolerance) const {
   for (Findings* findings : {&lost, &repeated, &twice, &unseen, &liars, &wrong}) findings->MoveTo(&all);
   if (declined.count() > tolerance.declined) declined.MoveTo(&all);
   if (unknown.count() > tolerance.unknown) unknown.MoveTo(&all);
+  if (cut.count() > tolerance.cut) cut.MoveTo(&all);
   if (broken.count() > tolerance.broken) broken.MoveTo(&all);
   return all;
 }

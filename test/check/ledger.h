@@ -24,6 +24,7 @@ enum class Ending : uint8_t {
   kAnswered,  // by an application, with the right id and the right bytes
   kDeclined,  // an error that promises that no application has seen the request
   kUnknown,   // an error that says an application may have seen it
+  kCut,       // an application's answer began, and its connection ended visibly before the answer did
   kBroken,    // the connection ended without an answer: the client knows nothing
 };
 
@@ -32,6 +33,7 @@ struct Counts {
   uint64_t answered = 0;
   uint64_t declined = 0;
   uint64_t unknown = 0;
+  uint64_t cut = 0;
   uint64_t broken = 0;
   uint64_t lost = 0;  // without any ending
   uint64_t seen = 0;  // by applications, repetitions included
@@ -42,6 +44,7 @@ struct Counts {
 struct Tolerance {
   uint64_t declined = 0;
   uint64_t unknown = 0;
+  uint64_t cut = 0;
   uint64_t broken = 0;
 };
 

@@ -91,7 +91,7 @@ void PlayDirectKilled(Environment& environment, Report* report) {
   environment.CalmNetwork();
   environment.Heal();
   if (!direct.Finish(3600s)) report->Fail("the client did not finish");
-  report->Take(direct.ledger, {.broken = check::Ledger::kAny});
+  report->Take(direct.ledger, {.cut = check::Ledger::kAny, .broken = check::Ledger::kAny});
 }
 
 }  // namespace outrigger::scenario

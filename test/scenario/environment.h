@@ -17,13 +17,23 @@
 
 namespace outrigger::scenario {
 
-// What a program is given.
+// A thread of a process, with a loop of its own and what was made to live on it. Destroying it ends both.
+class ActorWorker {
+ public:
+  virtual ~ActorWorker() = default;
+  virtual std::shared_ptr<net::Mailbox> mailbox() = 0;
+};
+// Makes what lives on a worker, on its thread.
+using WorkerFactory = std::function<Result<std::shared_ptr<void>>(net::Loop&)>;
+
+// What a program is given. Only as long as the call lasts.
 class Actor {
  public:
   virtual ~Actor() = default;
-  virtual net::Loop& loop() = 0;     // the first one: "main"
-  virtual net::Loop& AddLoop() = 0;  // one more thread of the same process; live, it may be the same loop
-  virtual int starts() const = 0;    // 1 on the first start
+  virtual net::Loop& loop() = 0;  // "main"
+  // One more thread of the same process, a real one when live. The factory has run when this returns.
+  virtual Result<std::unique_ptr<ActorWorker>> AddWorker(const std::string& name, WorkerFactory factory) = 0;
+  virtual int starts() const = 0;  // 1 on the first start
 };
 // Makes what the process runs; destroyed when the process ends. What it keeps between starts lives on its machine's disk.
 using Program = std::function<std::shared_ptr<void>(Actor&)>;

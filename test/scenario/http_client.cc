@@ -193,7 +193,7 @@ class HttpClient::Lane final : public net::Connection::Handler {
       ++client_->resends_;
       return Try();
     }
-    End(Ending::kBroken, why);
+    End(head_read_ && !local_error_ ? Ending::kCut : Ending::kBroken, why);
   }
 
   void Complete() {

@@ -7,13 +7,33 @@
 #include <filesystem>
 #include <utility>
 
+#include "proxy/worker/worker.h"
+
 namespace outrigger::scenario {
+
+namespace {
+
+class LiveWorker final : public ActorWorker {
+ public:
+  LiveWorker(const std::string& name, uint64_t seed, WorkerFactory factory) : worker_(name, seed, std::move(factory)) {}
+  Outcome Start() { return worker_.Start(); }
+  std::shared_ptr<net::Mailbox> mailbox() override { return worker_.mailbox(); }
+
+ private:
+  worker::Worker worker_;
+};
+
+}  // namespace
 
 class LiveEnvironment::LiveActor final : public Actor {
  public:
   LiveActor(net::Loop& loop, int starts) : loop_(loop), starts_(starts) {}
   net::Loop& loop() override { return loop_; }
-  net::Loop& AddLoop() override { return loop_; }
+  Result<std::unique_ptr<ActorWorker>> AddWorker(const std::string& name, WorkerFactory factory) override {
+    auto worker = std::make_unique<LiveWorker>(name, loop_.random().Next(), std::move(factory));
+    if (Outcome started = worker->Start(); !started.ok()) return started.error();
+    return std::unique_ptr<ActorWorker>(std::move(worker));
+  }
   int starts() const override { return starts_; }
 
  private:

@@ -1,4 +1,4 @@
-// A scenario on real sockets: one loop in one thread for all actors, each machine an address of its own in 127.0.0.0/8, so that ports need
+// A scenario on real sockets: the actors' main loops are one loop in one thread, their workers are threads; each machine an address of its own in 127.0.0.0/8, so that ports need
 // no translation and test programs that run at the same time do not meet. Killing an actor destroys its object: harsher deaths are for
 // tests that start processes.
 #pragma once

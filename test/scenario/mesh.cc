@@ -22,6 +22,7 @@ Mesh::Mesh(Environment& environment, Report* report) : env_(environment), report
   const net::Address xds = env_.AddressOf(control_machine_, kXds);
   const net::Address admin = env_.Loopback(control_machine_, kAdmin);
   const std::string folder = env_.Folder(control_machine_);
+  workers_ = 1 + static_cast<int>(env_.random().Below(2));
   (void)env_.FilesOf(control_machine_).MakeFolder(ConfigDir());
   control_ = env_.AddActor(control_machine_, "control", [=](Actor& actor) -> std::shared_ptr<void> {
     auto control = std::make_shared<Control>();
@@ -81,21 +82,23 @@ void Mesh::AddSidecar(MeshWorkload* workload) {
   options.data_dir = env_.Folder(workload->machine) + "/sidecar";
   options.outbound = env_.Loopback(workload->machine, kOutbound);
   options.inbound = env_.AddressOf(workload->machine, kInbound);
+  options.workers = workers_;
   workload->sidecar = env_.AddActor(workload->machine, workload->name + "-sidecar", [options, token = tokens_.back()](Actor& actor) {
     SidecarOptions own = options;
     own.token = std::exchange(*token, {});  // once: a restart lives on what it kept
-    return std::make_shared<Sidecar>(actor, own);
+    return std::make_shared<SidecarActor>(actor, own);
   });
 }
 
 std::string Mesh::Describe(const MeshWorkload& workload) {
-  if (!env_.alive(workload.sidecar)) return workload.name + " is not alive";
-  const std::shared_ptr<Sidecar> sidecar = env_.Get<Sidecar>(workload.sidecar);
-  std::string text = workload.name;
-  if (!sidecar->trouble().empty()) text += ": " + sidecar->trouble();
-  if (!sidecar->link().status().connected) text += ": not connected: " + sidecar->link().status().last_error;
-  for (const std::string& missing : sidecar->link().Missing()) text += ": waits for " + missing;
-  return text;
+  if (!env_.alive(workload.application)) return workload.name + ": its application is not alive";
+  if (!env_.alive(workload.sidecar)) return workload.name + ": its sidecar is not alive";
+  return workload.name + ": " + env_.Get<SidecarActor>(workload.sidecar)->Describe();
+}
+
+bool Mesh::Current(const MeshWorkload& workload) {
+  return env_.alive(workload.application) && env_.alive(workload.sidecar) &&
+         env_.Get<SidecarActor>(workload.sidecar)->current();
 }
 
 bool Mesh::Start() {
@@ -115,19 +118,19 @@ bool Mesh::Start() {
     env_.Start(workloads_[i]->application);
     env_.Start(workloads_[i]->sidecar);
   }
-  const bool ready = env_.RunUntil([this] { return Whole(); }, 120s);
-  if (!ready) {
-    for (const auto& workload : workloads_) {
-      if (!env_.Get<Sidecar>(workload->sidecar)->ready()) report_->Fail("not ready: " + Describe(*workload));
-    }
-  }
-  return ready;
+  return BecomeWhole(120s);
 }
 
 bool Mesh::Whole() {
-  return std::all_of(workloads_.begin(), workloads_.end(), [this](const auto& workload) {
-    return env_.alive(workload->application) && env_.alive(workload->sidecar) && env_.Get<Sidecar>(workload->sidecar)->ready();
-  });
+  return std::all_of(workloads_.begin(), workloads_.end(), [this](const auto& workload) { return Current(*workload); });
+}
+
+bool Mesh::BecomeWhole(Duration within) {
+  if (env_.RunUntil([this] { return Whole(); }, within)) return true;
+  for (const auto& workload : workloads_) {
+    if (!Current(*workload)) report_->Fail("the mesh did not become whole: " + Describe(*workload));
+  }
+  return false;
 }
 
 ActorId Mesh::AddClient(const MeshWorkload& from, const std::string& service, HttpClientOptions options) {

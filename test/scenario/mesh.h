@@ -44,8 +44,10 @@ class Mesh {
   ActorId AddClient(const MeshWorkload& from, const std::string& service, HttpClientOptions options);
   // Waits until all clients are done, then ends everything, sidecars after applications.
   void Finish(Duration within);
-  // Sidecars whose configuration is current, all processes alive: as good as new.
+  // All processes alive, every sidecar ready and in touch with the control plane: as good as new.
   bool Whole();
+  // Waits for that; what is missing otherwise goes to the report.
+  bool BecomeWhole(Duration within);
 
   Environment& env() { return env_; }
   check::Ledger& ledger() { return ledger_; }
@@ -57,6 +59,7 @@ class Mesh {
 
  private:
   void AddSidecar(MeshWorkload* workload);
+  bool Current(const MeshWorkload& workload);
   std::string Describe(const MeshWorkload& workload);
 
   Environment& env_;
@@ -64,6 +67,7 @@ class Mesh {
   check::Ledger ledger_;
   MachineId control_machine_;
   ActorId control_;
+  int workers_;  // of each sidecar
   std::vector<std::unique_ptr<MeshWorkload>> workloads_;
   std::vector<ActorId> clients_;
   std::vector<std::shared_ptr<std::string>> tokens_;  // by workload; handed to its first start

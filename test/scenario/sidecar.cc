@@ -13,54 +13,63 @@ path::Self SelfOf(const std::string& workload) {
   return self;
 }
 
+// What lives on a worker's thread, in the order of its making.
+struct WorkerParts {
+  WorkerParts(net::Loop* loop, const shard::Options& options, const path::Self& self) : shard(loop, options, self, &metrics) {}
+  observe::WorkerMetrics metrics;
+  shard::Shard shard;
+};
+
 }  // namespace
 
-void Sidecar::CountingSink::OnExchange(const observe::ExchangeRecord& record) {
-  ++by_reason[std::string(record.reason)];
-}
-
-Sidecar::Sidecar(Actor& actor, const SidecarOptions& options) : worker_loop_(actor.AddLoop()) {
+SidecarActor::SidecarActor(Actor& actor, const SidecarOptions& options) {
   shard::Options shard_options;
   shard_options.outbound = options.outbound;
   shard_options.inbound = options.inbound;
-  shard_ = std::make_shared<shard::Shard>(&worker_loop_, shard_options, SelfOf(options.workload), &sink_);
+  shard_options.share_ports = options.workers > 1;
+  const path::Self self = SelfOf(options.workload);
+  std::vector<sidecar::ShardHandle> handles;
+  for (int i = 0; i < options.workers; ++i) {
+    sidecar::ShardHandle handle;
+    const auto factory = [&](net::Loop& loop) -> Result<std::shared_ptr<void>> {
+      auto parts = std::make_shared<WorkerParts>(&loop, shard_options, self);
+      if (Outcome listening = parts->shard.Listen(); !listening.ok()) return listening.error();
+      handle.shard = &parts->shard;
+      handle.metrics = &parts->metrics;
+      return std::shared_ptr<void>(std::move(parts));
+    };
+    Result<std::unique_ptr<ActorWorker>> worker = actor.AddWorker("worker-" + std::to_string(i), factory);
+    if (!worker.ok()) {
+      trouble_ = worker.error().ToString();
+      return;
+    }
+    handle.mailbox = (*worker)->mailbox();
+    handles.push_back(handle);
+    workers_.push_back(std::move(*worker));
+  }
 
-  discovery::LinkOptions link_options;
-  link_options.control = options.control;
-  link_options.workload = options.workload;
-  link_options.data_dir = options.data_dir;
+  discovery::LinkOptions link;
+  link.control = options.control;
+  link.workload = options.workload;
+  link.data_dir = options.data_dir;
+  link.version = "test";
   if (!options.token.empty()) {
     Result<discovery::JoinToken> token = discovery::ParseJoinToken(options.token);
     if (!token.ok()) trouble_ = token.error().ToString();
-    else link_options.token = *token;
+    else link.token = *token;
   }
-  link_ = std::make_unique<discovery::ControlLink>(&actor.loop(), std::move(link_options),
-                                                   static_cast<discovery::ControlLink::Handler*>(this));
-  if (Outcome listening = shard_->Listen(); !listening.ok()) trouble_ = listening.error().ToString();
-  if (Outcome started = link_->Start(); !started.ok()) trouble_ = started.error().ToString();
+  sidecar_ = std::make_unique<sidecar::Sidecar>(&actor.loop(), std::move(link), std::move(handles));
+  if (Outcome started = sidecar_->Start(); !started.ok()) trouble_ = started.error().ToString();
 }
 
-Sidecar::~Sidecar() = default;
+SidecarActor::~SidecarActor() = default;
 
-// Whatever is still under way to the worker finds it gone.
-void Sidecar::PostToShard(std::function<void(shard::Shard&)> call) {
-  worker_loop_.mailbox()->Post([weak = std::weak_ptr<shard::Shard>(shard_), call = std::move(call)] {
-    if (const auto shard = weak.lock()) call(*shard);
-  });
-}
-
-void Sidecar::OnSnapshot(std::shared_ptr<const snapshot::Snapshot> snapshot) {
-  published_ = true;
-  PostToShard([snapshot = std::move(snapshot)](shard::Shard& shard) { shard.Publish(snapshot); });
-}
-
-void Sidecar::OnIdentity(std::shared_ptr<const tls::Context> context) {
-  identified_ = true;
-  PostToShard([context = std::move(context)](shard::Shard& shard) { shard.SetTls(context); });
-}
-
-void Sidecar::Drain() {
-  PostToShard([](shard::Shard& shard) { shard.Drain(/*close_idle=*/true); });
+std::string SidecarActor::Describe() const {
+  if (!trouble_.empty()) return trouble_;
+  std::string text = sidecar_->waiting_for();
+  const discovery::LinkStatus& status = sidecar_->link().status();
+  if (!status.connected) text += (text.empty() ? "" : "; ") + ("the control plane is away: " + status.last_error);
+  return text;
 }
 
 }  // namespace outrigger::scenario

@@ -1,15 +1,12 @@
-// A sidecar as an actor: the link to the control plane on its main loop, one shard on a worker's loop, joined by mailboxes, as
-// outrigger-proxy wires them, without the process around them.
+// A sidecar as an actor: proxy/sidecar with its workers, as outrigger-proxy wires them, without the process around them.
 #pragma once
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
+#include <vector>
 
-#include "proxy/discovery/control_link.h"
-#include "proxy/observe/record.h"
-#include "proxy/shard/shard.h"
+#include "proxy/sidecar/sidecar.h"
 #include "test/scenario/environment.h"
 
 namespace outrigger::scenario {
@@ -21,39 +18,24 @@ struct SidecarOptions {
   std::string token;     // empty: there is a kept identity
   net::Address outbound;
   net::Address inbound;
+  int workers = 1;
 };
 
-class Sidecar final : private discovery::ControlLink::Handler {
+class SidecarActor final {
  public:
-  Sidecar(Actor& actor, const SidecarOptions& options);
-  ~Sidecar() override;
+  SidecarActor(Actor& actor, const SidecarOptions& options);
+  ~SidecarActor();
 
-  // Configuration and identity are in force, and nothing is waited for.
-  bool ready() const { return published_ && identified_ && link_->Missing().empty(); }
   const std::string& trouble() const { return trouble_; }  // why it did not start; empty: it did
-  shard::Shard& shard() { return *shard_; }
-  const discovery::ControlLink& link() const { return *link_; }
-  // Finished exchanges by the reason of a local reply or failure; empty for what went well.
-  const std::map<std::string, uint64_t>& exchanges_by_reason() const { return sink_.by_reason; }
-  void Drain();
+  sidecar::Sidecar& sidecar() { return *sidecar_; }
+  // Ready as /ready says it, and the control plane is heard.
+  bool current() const { return trouble_.empty() && sidecar_->ready() && sidecar_->link().status().connected; }
+  std::string Describe() const;  // why it is not
 
  private:
-  struct CountingSink final : observe::Sink {
-    void OnExchange(const observe::ExchangeRecord& record) override;
-    std::map<std::string, uint64_t> by_reason;
-  };
-
-  void OnSnapshot(std::shared_ptr<const snapshot::Snapshot> snapshot) override;
-  void OnIdentity(std::shared_ptr<const tls::Context> context) override;
-  void PostToShard(std::function<void(shard::Shard&)> call);
-
-  net::Loop& worker_loop_;
-  CountingSink sink_;
-  std::shared_ptr<shard::Shard> shard_;
-  std::unique_ptr<discovery::ControlLink> link_;
+  std::vector<std::unique_ptr<ActorWorker>> workers_;
+  std::unique_ptr<sidecar::Sidecar> sidecar_;  // goes before its workers
   std::string trouble_;
-  bool published_ = false;
-  bool identified_ = false;
 };
 
 }  // namespace outrigger::scenario

@@ -5,18 +5,33 @@
 namespace outrigger::scenario {
 namespace {
 
+// Its loop lives and dies with its process.
+class SimWorker final : public ActorWorker {
+ public:
+  SimWorker(net::Loop& loop, std::shared_ptr<void> resident) : mailbox_(loop.mailbox()), resident_(std::move(resident)) {}
+  std::shared_ptr<net::Mailbox> mailbox() override { return mailbox_; }
+
+ private:
+  const std::shared_ptr<net::Mailbox> mailbox_;
+  const std::shared_ptr<void> resident_;
+};
+
 class SimActor final : public Actor {
  public:
   explicit SimActor(sim::Process& process) : process_(process) {}
   net::Loop& loop() override { return process_.loop(); }
-  net::Loop& AddLoop() override { return process_.AddLoop(); }
+  Result<std::unique_ptr<ActorWorker>> AddWorker(const std::string&, WorkerFactory factory) override {
+    net::Loop& loop = process_.AddLoop();
+    Result<std::shared_ptr<void>> resident = factory(loop);
+    if (!resident.ok()) return resident.error();
+    return std::unique_ptr<ActorWorker>(std::make_unique<SimWorker>(loop, std::move(*resident)));
+  }
   int starts() const override { return process_.starts(); }
 
  private:
   sim::Process& process_;
 };
 
-// Whole programs hold the actor they were given for no longer than the call, but may ask it for loops: it lives in the closure.
 sim::Process::Program Wrap(Program program) {
   return [program = std::move(program)](sim::Process& process) -> std::shared_ptr<void> {
     SimActor actor(process);
