@@ -94,10 +94,10 @@ class ControlPlaneTest : public ::testing::Test {
   }
   Json GetJson(const std::string& path) { return Json::parse(Http(http::Method::kGet, path).body, nullptr, false); }
 
+  Error start_error_;
+  std::string log_;  // outlives the processes of the world, which write to it to the end
   sim::World world_{7};
   sim::Machine& machine_ = world_.AddMachine("control");
-  Error start_error_;
-  std::string log_;
   sim::Process& process_ = machine_.AddProcess("control", [this](sim::Process& process) -> std::shared_ptr<void> {
     ControlPlaneOptions options;
     options.config_dir = "/config";

@@ -128,7 +128,8 @@ TEST(Picker, PrefersAnUntriedSetAsideEndpointToATriedOne) {
 }
 
 TEST(EndpointState, IsSetAsideLongerWithEachFailedTrial) {
-  EndpointState state;
+  const auto owned = std::make_unique<EndpointState>();  // on the heap, where its alignment is kept under sanitizers too
+  EndpointState& state = *owned;
   Instant now = kNow;
   Duration aside = EndpointState::kFirstAside;
   state.OnFailure(now);
@@ -144,14 +145,16 @@ TEST(EndpointState, IsSetAsideLongerWithEachFailedTrial) {
 }
 
 TEST(EndpointState, CountsFailuresThatComeTogetherAsOne) {
-  EndpointState state;
+  const auto owned = std::make_unique<EndpointState>();
+  EndpointState& state = *owned;
   for (int i = 0; i < 20; ++i) state.OnFailure(kNow);
   EXPECT_EQ(state.consecutive_failures(), 1u);
   EXPECT_EQ(state.standing(kNow + EndpointState::kFirstAside), EndpointState::Standing::kTrial);
 }
 
 TEST(EndpointState, IsGoodAgainAfterASuccess) {
-  EndpointState state;
+  const auto owned = std::make_unique<EndpointState>();
+  EndpointState& state = *owned;
   state.OnFailure(kNow);
   state.OnSuccess();
   EXPECT_EQ(state.standing(kNow), EndpointState::Standing::kGood);
