@@ -314,6 +314,7 @@ TEST(WorldTest, WhatAProcessLeavesBehindIsAProblem) {
   Process& process = world.AddMachine("m").AddProcess("leaky", [](Process& p) { return std::make_shared<Leaky>(p.loop()); });
   process.Start();
   process.Stop();
+  ASSERT_NE(left_behind, nullptr);
   ASSERT_EQ(world.problems().size(), 1u);
   EXPECT_THAT(world.problems()[0], HasSubstr("leaky: 1 connections left behind"));
 }
