@@ -26,6 +26,10 @@ World::World(uint64_t seed, Faults faults)
 }
 
 World::~World() {
+  // Those that die say so to machines that are still there.
+  for (const auto& machine : machines_) {
+    for (const auto& process : machine->processes()) process->Kill();
+  }
   machines_.clear();
   parked_.clear();
   events_.Clear();
