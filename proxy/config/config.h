@@ -89,7 +89,7 @@ struct WeightedCluster {
 struct Forward {
   std::vector<WeightedCluster> clusters{};  // at least one; total weight > 0
   Duration timeout{};                     // whole request with retries; zero: none
-  Duration idle_timeout{};                // no byte in either direction; zero: the default
+  Duration idle_timeout{};                // of a request: no byte in either direction for so long; zero: none
   RetryPolicy retry{};
   std::string host_rewrite{};               // empty: none
   std::string prefix_rewrite{};             // replaces what the path match matched; empty: none (use has_prefix_rewrite)

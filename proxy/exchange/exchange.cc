@@ -33,6 +33,8 @@ void Exchange::Begin(http::RequestHead* head) {
   cluster_active_ = CountGuard(&plan_.cluster->state->active_requests);
   request_has_body_ = head_.content_length.value_or(1) != 0;
   if (plan_.forward->timeout > Duration::zero()) host_->loop->Arm(&deadline_, plan_.forward->timeout);
+  Moved();
+  if (plan_.forward->idle_timeout > Duration::zero()) host_->loop->Arm(&idle_timer_, plan_.forward->idle_timeout);
   // A request without a body is complete with its head; kEnd, which comes with the same read, finds it sent already.
   if (!request_has_body_) request_ended_ = true;
   StartAttempt();
@@ -44,6 +46,7 @@ void Exchange::OnRequestData(Bytes data) {
     session_->Consumed(id_, data.size());  // the rest of a body whose answer is out: read and dropped
     return;
   }
+  Moved();
   owed_ += data.size();
   KeepForReplay(data);
   if (stream_ != nullptr && stream_->started()) {
@@ -114,144 +117,8 @@ void Exchange::OnClientGone(const Error& error) {
 void Exchange::OnClientDrained() {
   if (!upstream_paused_ || session_->buffered(id_) > 0) return;
   upstream_paused_ = false;
+  Moved();
   if (stream_ != nullptr) stream_->SetReading(true);
-}
-
-// ---------------------------------------------------------------- attempts
-
-bool Exchange::ChooseEndpoint() {
-  if (!plan_.cluster->warm()) return false;
-  const std::optional<uint32_t> index =
-      host_->PickerOf(plan_.cluster->state->index)
-          .Pick(plan_.cluster->config.lb_policy, *plan_.cluster->endpoints, std::span(tried_.data(), tried_count_),
-                host_->loop->now(), host_->loop->random());
-  if (!index.has_value()) return false;
-  endpoint_ = &(*plan_.cluster->endpoints)[*index];
-  if (tried_count_ < tried_.size()) tried_[tried_count_++] = *index;
-  return true;
-}
-
-void Exchange::StartAttempt() {
-  state_ = State::kAttempt;
-  if (!ChooseEndpoint()) {
-    endpoint_ = nullptr;
-    Reply reply;
-    reply.status = 503;
-    reply.flags = 0u | Flag::kUH;
-    reply.reason = "no-healthy-endpoint";
-    reply.text = "no endpoint of " + plan_.cluster->config.name + " can take the request: check that its workloads run and are selected";
-    reply.receipt = may_have_been_seen_ ? "forwarded" : "not-forwarded";
-    SendReply(reply);
-    return;
-  }
-  if (!endpoint_->config.mesh && !plan_.cluster->config.allow_plaintext) {
-    Reply reply;
-    reply.status = 503;
-    reply.flags = 0u | Flag::kUF;
-    reply.reason = "plaintext-not-allowed";
-    reply.text = "endpoint " + endpoint_->config.address.ToString() +
-                 " has no sidecar and the mesh is strict: inject it, or set mtls: permissive in MeshPolicy";
-    reply.receipt = "not-forwarded";
-    SendReply(reply);
-    return;
-  }
-  ++attempts_;
-  attempt_started_ = host_->loop->now();
-  endpoint_active_ = CountGuard(&endpoint_->state->active);
-  endpoint_->state->requests.fetch_add(1, std::memory_order_relaxed);
-  const Duration per_try = plan_.forward->retry.per_try_timeout;
-  if (per_try > Duration::zero()) host_->loop->Arm(&try_timer_, per_try);
-  replay_sent_ = 0;
-  stream_ = host_->pool->Start(*endpoint_, plan_.cluster->config, head_, !request_has_body_, this);
-  if (stream_->started()) OnStarted();
-}
-
-void Exchange::OnStarted() {
-  peer_is_mesh_ = stream_->peer() != nullptr;
-  if (request_has_body_) SendKeptBody();
-}
-
-void Exchange::SendKeptBody() {
-  if (!replay_.empty()) stream_->SendData(replay_.view());
-  replay_sent_ = replay_.size();
-  if (replay_.size() > host_->settings.replay_bytes) {
-    replay_whole_ = false;
-    replay_.Clear();
-    replay_sent_ = 0;
-  }
-  if (request_ended_) {
-    if (request_trailers_ != nullptr) {
-      stream_->SendTrailers(*request_trailers_);
-    } else {
-      stream_->SendEnd();
-    }
-  }
-  if (stream_->buffered() <= host_->settings.high_water_bytes) ResumeClient();
-}
-
-void Exchange::OnWritable() {
-  if (state_ != State::kDone) ResumeClient();
-}
-
-void Exchange::FinishAttempt(bool endpoint_failed) {
-  try_timer_.Disarm();
-  if (endpoint_ != nullptr && endpoint_failed) endpoint_->state->OnFailure(host_->loop->now());
-  endpoint_active_.Release();
-}
-
-bool Exchange::TryAgain(guard::FailedAttempt failed) {
-  guard::RetryInput input;
-  input.policy = &plan_.forward->retry;
-  input.safe_method = http::IsSafe(head_.method);
-  input.has_idempotency_key = head_.headers.Has(Known::kIdempotencyKey);
-  input.body_replayable = replay_whole_ || !request_has_body_;
-  input.response_sent = response_sent_;
-  input.retries_done = retries_;
-  input.failed = std::move(failed);
-  guard::RetryVerdict verdict = guard::DecideRetry(input);
-  if (verdict.kind == guard::RetryVerdict::Kind::kAtOnce) {
-    if (stale_retries_ < host_->settings.stale_retries) {
-      ++stale_retries_;
-      ++host_->stale_retries;
-      tried_count_ -= std::min<uint32_t>(tried_count_, 1);  // the endpoint did nothing wrong
-      StartAttempt();
-      return true;
-    }
-    verdict = {guard::RetryVerdict::Kind::kNo, "attempts-exhausted"};
-  }
-  if (verdict.kind == guard::RetryVerdict::Kind::kNo) {
-    not_retried_ = verdict.reason;
-    return false;
-  }
-  if (!plan_.cluster->state->retry_budget.TryTake(host_->loop->now())) {
-    ++host_->retries_refused_by_budget;
-    not_retried_ = "retry-budget-exhausted";
-    return false;
-  }
-  ++host_->retries;
-  state_ = State::kBackOff;
-  host_->loop->Arm(&backoff_timer_, guard::Backoff(plan_.forward->retry, retries_++, host_->loop->random()));
-  return true;
-}
-
-void Exchange::OnBackOffOver() { StartAttempt(); }
-
-void Exchange::OnFailed(const Error& error, bool response_started) {
-  const bool reused = stream_->reused();
-  const bool stale = reused && !response_started && (error.code == ErrorCode::kReset || error.code == ErrorCode::kClosed);
-  stream_.reset();
-  FinishAttempt(/*endpoint_failed=*/!stale && error.fault == Fault::kUpstream && error.code != ErrorCode::kProtocol);
-  if (!error.unseen) may_have_been_seen_ = true;
-  if (response_sent_) {
-    Fail(error);
-    return;
-  }
-  guard::FailedAttempt failed;
-  failed.error = error;
-  failed.response_started = response_started;
-  failed.reused_connection = reused;
-  if (TryAgain(std::move(failed))) return;
-  Fail(error);
 }
 
 // The exchange cannot be answered by the upstream: an answer of our own, or, when the response has begun, a cut that nobody can take for
@@ -260,6 +127,7 @@ void Exchange::Fail(const Error& error) {
   FailedRequest failed;
   failed.error = error;
   failed.reached_application = may_have_been_seen_;
+  failed.idled = idled_;
   failed.retries_exhausted = not_retried_ == "attempts-exhausted" || not_retried_ == "retry-budget-exhausted";
   failed.not_retried = not_retried_;
   failed.cluster = plan_.cluster->config.name;
@@ -297,10 +165,12 @@ void Exchange::OnResponse(http::ResponseHead* head) {
     failed.response_started = true;
     // Nothing of the response goes on before this is settled, so the attempt can still be given up.
     std::unique_ptr<pool::Stream> kept = std::move(stream_);
+    CountGuard active = std::move(endpoint_active_);
+    if (!not_forwarded) endpoint_->state->OnSuccess();  // it lives: what refuses is set aside, not what answers
     FinishAttempt(/*endpoint_failed=*/not_forwarded);
     if (TryAgain(std::move(failed))) return;
     stream_ = std::move(kept);
-    if (state_ == State::kDone) return;
+    endpoint_active_ = std::move(active);
   } else {
     plan_.cluster->state->retry_budget.OnSuccess();
     endpoint_->state->OnSuccess();
@@ -338,6 +208,7 @@ void Exchange::OnUpgraded(http::ResponseHead* head) {
 }
 
 void Exchange::OnData(Bytes data) {
+  Moved();
   record_.response_bytes += data.size();
   session_->SendData(id_, data);
   stream_->Consumed(data.size());
@@ -354,6 +225,7 @@ void Exchange::OnTrailers(http::HeaderMap* trailers) {
 
 void Exchange::OnEnd() {
   session_->SendEnd(id_);
+  stream_.reset();  // whatever else comes on its connection is not ours any more
   FinishAttempt(/*endpoint_failed=*/false);
   Finish();
 }
@@ -394,25 +266,44 @@ void Exchange::OnDeadline() {
   Fail(Error::Make(ErrorCode::kTimeout, "no response within the request timeout", Fault::kUpstream));
 }
 
-void Exchange::OnTryTimeout() {
-  const bool unseen = !stream_->started();  // it still waited for a connection
-  if (!unseen) may_have_been_seen_ = true;
-  const Error error = Error::Make(ErrorCode::kTimeout, "no response within the per-try timeout", Fault::kUpstream, unseen);
+// Armed once: what has moved meanwhile is asked when it fires.
+void Exchange::OnIdle() {
+  const Duration idle = host_->loop->now() - moved_;
+  if (idle < plan_.forward->idle_timeout) {
+    host_->loop->Arm(&idle_timer_, plan_.forward->idle_timeout - idle);
+    return;
+  }
+  idled_ = true;
+  if (stream_ != nullptr && stream_->started()) may_have_been_seen_ = true;
+  const bool waits_for_client = !request_ended_ && !client_paused_;
   stream_.reset();
-  FinishAttempt(/*endpoint_failed=*/true);
-  guard::FailedAttempt failed;
-  failed.error = error;
-  if (TryAgain(std::move(failed))) return;
-  Fail(error);
+  FinishAttempt(/*endpoint_failed=*/false);
+  not_retried_ = {};
+  Fail(waits_for_client ? Error::Make(ErrorCode::kTimeout, "the rest of the request did not come within the idle timeout", Fault::kDownstream)
+                        : Error::Make(ErrorCode::kTimeout, "no byte moved within the idle timeout", Fault::kUpstream));
 }
 
 void Exchange::Finish() {
   if (state_ == State::kDone) return;
   state_ = State::kDone;
   deadline_.Disarm();
+  idle_timer_.Disarm();
   try_timer_.Disarm();
   backoff_timer_.Disarm();
   --host_->active_requests;
+  FillRecord();
+  host_->sink->OnExchange(record_);
+  cluster_active_.Release();
+  endpoint_active_.Release();
+  replay_.Clear();
+  if (client_paused_) {
+    client_paused_ = false;
+    session_->SetReading(true);
+  }
+  session_->OnExchangeDone(this);
+}
+
+void Exchange::FillRecord() {
   const Origin& origin = session_->origin();
   record_.direction = origin.direction;
   if (const auto listener = epoch_->listeners.find(origin.listener); listener != epoch_->listeners.end()) {
@@ -435,15 +326,6 @@ void Exchange::Finish() {
   if (retries_ > 0 && not_retried_ == "attempts-exhausted") record_.flags = record_.flags | Flag::kURX;
   if (not_retried_ == "retry-budget-exhausted") record_.flags = record_.flags | Flag::kURX;
   path_->Describe(origin, plan_, endpoint_, &record_);
-  host_->sink->OnExchange(record_);
-  cluster_active_.Release();
-  endpoint_active_.Release();
-  replay_.Clear();
-  if (client_paused_) {
-    client_paused_ = false;
-    session_->SetReading(true);
-  }
-  session_->OnExchangeDone(this);
 }
 
 }  // namespace outrigger::exchange

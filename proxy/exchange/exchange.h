@@ -11,7 +11,7 @@
 //    kResponse   | end                                      | kDone
 //                | stream fails                             | kDone (client stream reset: the response is cut, never passed as whole)
 //    any         | client gone                              | kDone (attempt cancelled)
-//    any         | request deadline                         | kDone (504, or reset when the response had begun)
+//    any         | request deadline, idle timeout           | kDone (504, or reset when the response had begun)
 //
 // Bytes of both bodies go through as they come; nothing is held but the replay buffer (bounded) while a retry may need it.
 // Belongs to one ServerSession; one worker.
@@ -74,6 +74,9 @@ class Exchange final : private pool::Stream::Handler {
   void PassResponse(http::ResponseHead* head);
   void Finish();
   void OnDeadline();
+  void OnIdle();
+  void Moved() { moved_ = host_->loop->now(); }
+  void FillRecord();
   void OnTryTimeout();
   void OnBackOffOver();
 
@@ -89,6 +92,7 @@ class Exchange final : private pool::Stream::Handler {
   Instant started_{};
   WallTime started_wall_{};
   Instant attempt_started_{};
+  Instant moved_{};  // when a byte last went in either direction
 
   // request body
   Buffer replay_;                 // from the first byte on, while it is whole
@@ -111,6 +115,7 @@ class Exchange final : private pool::Stream::Handler {
   uint32_t retries_ = 0;
   uint32_t stale_retries_ = 0;
   bool may_have_been_seen_ = false;
+  bool idled_ = false;  // ended by the idle timeout
   std::string_view not_retried_;
 
   // response
@@ -122,6 +127,7 @@ class Exchange final : private pool::Stream::Handler {
   observe::ExchangeRecord record_;
 
   CallbackTimer<Exchange, &Exchange::OnDeadline> deadline_{this};
+  CallbackTimer<Exchange, &Exchange::OnIdle> idle_timer_{this};
   CallbackTimer<Exchange, &Exchange::OnTryTimeout> try_timer_{this};
   CallbackTimer<Exchange, &Exchange::OnBackOffOver> backoff_timer_{this};
 };

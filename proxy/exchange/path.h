@@ -53,6 +53,7 @@ struct FailedRequest {
   Error error;                       // of the last attempt
   bool reached_application = false;  // some attempt may have been seen by the application
   bool retries_exhausted = false;
+  bool idled = false;                // the stream's idle timeout ended it
   std::string_view not_retried;      // why no further attempt was made
   std::string_view cluster;
 };

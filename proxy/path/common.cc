@@ -27,7 +27,9 @@ void EnsureRequestId(http::RequestHead* head, Random& random) {
 }
 
 void KeepKnownUpgrades(http::RequestHead* head) {
-  if (!head->protocol.empty() && !http::EqualsIgnoreCase(head->protocol, "websocket")) head->protocol = {};
+  if (head->protocol.empty() || http::EqualsIgnoreCase(head->protocol, "websocket")) return;
+  head->protocol = {};
+  head->content_length = 0;  // what asks for a tunnel has no body of its own
 }
 
 Plan Answer(int status, uint32_t flags, std::string_view reason, std::string text) {
@@ -41,8 +43,9 @@ Plan Answer(int status, uint32_t flags, std::string_view reason, std::string tex
   return plan;
 }
 
-Plan FollowRoute(const config::Route& route, const snapshot::Snapshot& snapshot, std::string_view scheme, Random& random,
+Plan FollowRoute(const route::Table::Match& match, const snapshot::Snapshot& snapshot, std::string_view scheme, Random& random,
                  http::RequestHead* head) {
+  const config::Route& route = *match.route;
   Plan plan;
   if (const auto* redirect = std::get_if<config::Redirect>(&route.action)) {
     plan = Answer(redirect->status, 0, {}, {});
@@ -73,7 +76,7 @@ Plan FollowRoute(const config::Route& route, const snapshot::Snapshot& snapshot,
   plan.route = &route;
   plan.forward = &forward;
   plan.weighted = &weighted;
-  route::Rewrite(route, forward, head);
+  route::Rewrite(match, forward, head);
   route::Edit(weighted.request_edits, &head->headers);
   route::Edit(route.request_edits, &head->headers);
   return plan;

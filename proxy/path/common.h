@@ -18,8 +18,8 @@ void KeepKnownUpgrades(http::RequestHead* head);
 exchange::Plan Answer(int status, uint32_t flags, std::string_view reason, std::string text);
 
 // What a matched route says: forward (cluster found, head edited), redirect or a fixed answer.
-exchange::Plan FollowRoute(const config::Route& route, const snapshot::Snapshot& snapshot, std::string_view scheme, Random& random,
-                           http::RequestHead* head);
+exchange::Plan FollowRoute(const route::Table::Match& match, const snapshot::Snapshot& snapshot, std::string_view scheme,
+                           Random& random, http::RequestHead* head);
 
 // An error of an attempt as an answer: status, flags, reason and a sentence (rescue.cc).
 exchange::Reply Rescue(const exchange::FailedRequest& failed);

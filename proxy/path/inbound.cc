@@ -22,11 +22,12 @@ namespace {
 // Who may be told where a request came from: appended by every proxy on the way (x-forwarded-for), or the first one's word kept.
 void SetForwarded(const exchange::Origin& origin, const Self& self, http::RequestHead* head) {
   const std::string remote = origin.remote.Ip();
-  if (const auto before = head->headers.Get(Known::kXForwardedFor)) {
-    head->headers.Set(Known::kXForwardedFor, std::string(*before) + ", " + remote);
-  } else {
-    head->headers.Add(Known::kXForwardedFor, remote);
+  // Several fields of one name are one list (RFC 9110 section 5.3).
+  std::string through;
+  for (const http::Field& field : head->headers.fields()) {
+    if (field.known == Known::kXForwardedFor) through.append(field.value).append(", ");
   }
+  head->headers.Set(Known::kXForwardedFor, through + remote);
   if (!head->headers.Has(Known::kXForwardedProto)) head->headers.Add(Known::kXForwardedProto, "http");
   if (!head->headers.Has(Known::kXForwardedHost) && !head->authority.empty()) {
     head->headers.Add(Known::kXForwardedHost, head->authority);
@@ -74,7 +75,7 @@ Plan Inbound::Decide(const exchange::Origin& origin, http::RequestHead* head, co
   if (match.route == nullptr) {
     return Answer(404, 0u | Flag::kNR, "no-matching-route", "no inbound route matches this request");
   }
-  Plan plan = FollowRoute(*match.route, snapshot, "http", random, head);
+  Plan plan = FollowRoute(match, snapshot, "http", random, head);
   plan.chain = &chain->config;
   return plan;
 }

@@ -46,7 +46,7 @@ Plan Outbound::Decide(const exchange::Origin& origin, http::RequestHead* head, c
                   "service " + match.virtual_host->name + " has routes, and none of them matches this request");
   }
   const std::string_view scheme = head->scheme.empty() ? std::string_view("http") : head->scheme;
-  return FollowRoute(*match.route, snapshot, scheme, random, head);
+  return FollowRoute(match, snapshot, scheme, random, head);
 }
 
 void Outbound::OnResponse(const Plan& plan, http::ResponseHead* head) { EditResponse(plan, head); }

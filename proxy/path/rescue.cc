@@ -45,6 +45,10 @@ Reply Rescue(const FailedRequest& failed) {
     reply.flags = 0u | row.flag;
     reply.reason = row.reason;
   }
+  if (failed.idled) {
+    reply.flags = 0u | Flag::kSI;
+    reply.reason = "stream-idle-timeout";
+  }
   if (failed.retries_exhausted) reply.flags = reply.flags | Flag::kURX;
   reply.receipt = failed.reached_application ? "forwarded" : "not-forwarded";
   reply.text = std::string(failed.cluster) + ": " + failed.error.detail;

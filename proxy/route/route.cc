@@ -16,6 +16,7 @@ namespace {
 
 struct CompiledRoute {
   std::unique_ptr<RE2> path_regex;
+  std::unique_ptr<RE2> rewrite;
   std::vector<HeaderMatcher> headers;
   std::vector<QueryMatcher> query;
   uint32_t index = 0;  // over the whole table
@@ -126,6 +127,11 @@ absl::Status CompiledTable::CompileHost(const config::VirtualHost& host) {
       if (!forward->regex_rewrite_pattern.empty()) {
         auto regex = CompileRegex(forward->regex_rewrite_pattern, false);
         if (!regex.ok()) return absl::InvalidArgumentError(absl::StrCat(where(), "regex_rewrite: ", regex.status().message()));
+        std::string wrong;
+        if (!(*regex)->CheckRewriteString(forward->regex_rewrite_substitution, &wrong)) {
+          return absl::InvalidArgumentError(absl::StrCat(where(), "regex_rewrite: bad substitution: ", wrong));
+        }
+        out.rewrite = *std::move(regex);
       }
     }
     compiled.paths.Add(route.match.path, static_cast<uint32_t>(i));
@@ -202,8 +208,8 @@ Table::Match CompiledTable::Find(const http::RequestHead& head) const {
       return;
     }
   });
-  if (best == host->routes.size()) return {host->config, nullptr, 0};
-  return {host->config, &host->config->routes[best], host->routes[best].index};
+  if (best == host->routes.size()) return {host->config, nullptr, 0, nullptr};
+  return {host->config, &host->config->routes[best], host->routes[best].index, host->routes[best].rewrite.get()};
 }
 
 // What the path match of a route has matched of `path`, in bytes: the part that a prefix rewrite replaces.
@@ -245,18 +251,16 @@ const config::WeightedCluster& PickCluster(const config::Forward& forward, Rando
   return forward.clusters.back();
 }
 
-void Rewrite(const config::Route& route, const config::Forward& forward, http::RequestHead* head) {
+void Rewrite(const Table::Match& match, const config::Forward& forward, http::RequestHead* head) {
   if (!forward.host_rewrite.empty()) head->authority = head->headers.Store(forward.host_rewrite);
   const std::string_view path = PathOf(head->path);
   const std::string_view rest = head->path.substr(path.size());
   std::string rewritten;
   if (forward.has_prefix_rewrite) {
-    rewritten = ReplacePrefix(route.match.path, path, forward.prefix_rewrite);
-  } else if (!forward.regex_rewrite_pattern.empty()) {
-    auto regex = CompileRegex(forward.regex_rewrite_pattern, false);
-    if (!regex.ok()) return;  // refused when the table was compiled
+    rewritten = ReplacePrefix(match.route->match.path, path, forward.prefix_rewrite);
+  } else if (match.rewrite != nullptr) {
     rewritten = std::string(path);
-    RE2::GlobalReplace(&rewritten, **regex, forward.regex_rewrite_substitution);
+    RE2::GlobalReplace(&rewritten, *match.rewrite, forward.regex_rewrite_substitution);
     if (rewritten.empty() || rewritten[0] != '/') rewritten.insert(0, 1, '/');
   } else {
     return;

@@ -14,6 +14,10 @@
 #include "proxy/config/config.h"
 #include "proxy/http/message.h"
 
+namespace re2 {
+class RE2;
+}
+
 namespace outrigger::route {
 
 class Table {
@@ -24,6 +28,7 @@ class Table {
     const config::VirtualHost* virtual_host = nullptr;  // null: no such host
     const config::Route* route = nullptr;               // null: host found, no route matched
     uint32_t route_index = 0;                           // dense over the whole table: for per-route state
+    const re2::RE2* rewrite = nullptr;                  // compiled regex_rewrite_pattern; null: none
   };
   // `head` as received (before edits). Views and pointers live as long as the table.
   virtual Match Find(const http::RequestHead& head) const = 0;
@@ -36,8 +41,9 @@ absl::StatusOr<std::shared_ptr<const Table>> Compile(config::RouteTable table);
 // One of the weighted clusters by chance.
 const config::WeightedCluster& PickCluster(const config::Forward& forward, Random& random);
 
-// Applies prefix_rewrite / regex_rewrite / host_rewrite of `forward` to the head (RFC 3986 path, query kept).
-void Rewrite(const config::Route& route, const config::Forward& forward, http::RequestHead* head);
+// Applies prefix_rewrite / regex_rewrite / host_rewrite of the matched route, whose action is `forward`, to the head (RFC 3986 path,
+// query kept).
+void Rewrite(const Table::Match& match, const config::Forward& forward, http::RequestHead* head);
 
 // Applies edits in order. Host and hop-by-hop names are refused at configuration time, not here.
 void Edit(const std::vector<config::HeaderEdit>& edits, http::HeaderMap* headers);

@@ -3,6 +3,7 @@
 #include <map>
 #include <string>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace outrigger::route {
@@ -175,6 +176,18 @@ struct RewriteCase {
   const char *matched, *replacement, *path, *expected;
 };
 
+// The head of a request to `path` after the rewrite of its route.
+http::RequestHead Rewritten(config::Route route, config::Forward forward, std::string_view path) {
+  forward.clusters = {{.cluster = "c"}};
+  route.action = forward;
+  const auto table = MustCompile({route});
+  http::RequestHead head = Head("h", path);
+  const Table::Match match = table->Find(head);
+  EXPECT_NE(match.route, nullptr) << path;
+  if (match.route != nullptr) Rewrite(match, std::get<config::Forward>(match.route->action), &head);
+  return head;
+}
+
 TEST(Rewrite, ReplacesWhatThePathMatchMatched) {
   const RewriteCase cases[] = {
       {PathMatch::Kind::kPathPrefix, "/foo", "/bar", "/foo/x?q=1", "/bar/x?q=1"},
@@ -186,13 +199,10 @@ TEST(Rewrite, ReplacesWhatThePathMatchMatched) {
       {PathMatch::Kind::kExact, "/foo", "/bar", "/foo?x", "/bar?x"},
   };
   for (const RewriteCase& c : cases) {
-    config::Route route = MakeRoute("r", c.kind, c.matched);
     config::Forward forward;
     forward.prefix_rewrite = c.replacement;
     forward.has_prefix_rewrite = true;
-    http::RequestHead head = Head("h", c.path);
-    Rewrite(route, forward, &head);
-    EXPECT_EQ(head.path, c.expected) << c.matched << " " << c.path;
+    EXPECT_EQ(Rewritten(MakeRoute("r", c.kind, c.matched), forward, c.path).path, c.expected) << c.matched << " " << c.path;
   }
 }
 
@@ -201,10 +211,21 @@ TEST(Rewrite, SubstitutesByRegularExpressionAndSetsTheHost) {
   forward.regex_rewrite_pattern = "^/v([0-9]+)/";
   forward.regex_rewrite_substitution = "/version/\\1/";
   forward.host_rewrite = "other";
-  http::RequestHead head = Head("h", "/v12/x?y");
-  Rewrite(MakeRoute("r", PathMatch::Kind::kPrefix, "/"), forward, &head);
+  const http::RequestHead head = Rewritten(MakeRoute("r", PathMatch::Kind::kPrefix, "/"), forward, "/v12/x?y");
   EXPECT_EQ(head.path, "/version/12/x?y");
   EXPECT_EQ(head.authority, "other");
+}
+
+TEST(Rewrite, RefusesWhatCannotBeSubstituted) {
+  config::Forward forward;
+  forward.clusters = {{.cluster = "c"}};
+  forward.regex_rewrite_pattern = "^/v([0-9]+)/";
+  forward.regex_rewrite_substitution = "/\\2/";
+  config::Route route = MakeRoute("r", PathMatch::Kind::kPrefix, "/");
+  route.action = forward;
+  config::RouteTable table;
+  table.virtual_hosts.push_back({"h", {"*"}, {route}});
+  EXPECT_THAT(std::string(Compile(table).status().message()), ::testing::HasSubstr("regex_rewrite: bad substitution"));
 }
 
 TEST(RedirectLocation, KeepsWhatIsNotChanged) {

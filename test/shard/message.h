@@ -1,5 +1,5 @@
-// HTTP/1 messages as a test sees them on the wire: text in, start line, fields and body out. Written apart from proxy/codec, so that the two
-// check each other; it believes what it reads and is for tests only.
+// HTTP/1 messages as a test sees them on the wire: text in, start line, fields and body out. Written apart from proxy/codec, so that
+// the two check each other; it believes what it reads and is for tests only.
 #pragma once
 
 #include <optional>

@@ -50,7 +50,8 @@ void Server::OnAccept(std::unique_ptr<net::Connection> connection) {
 }
 
 size_t Server::open() const {
-  return static_cast<size_t>(std::count_if(wires_.begin(), wires_.end(), [](const auto& w) { return w->connection != nullptr && !w->over(); }));
+  const auto is_open = [](const auto& wire) { return wire->connection != nullptr && !wire->over(); };
+  return static_cast<size_t>(std::count_if(wires_.begin(), wires_.end(), is_open));
 }
 
 }  // namespace outrigger::shardtest
