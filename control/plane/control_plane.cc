@@ -34,6 +34,8 @@ Outcome ControlPlane::Check() const {
   if (options_.xds_plaintext.has_value() && !options_.xds_plaintext->loopback()) {
     return invalid("the plaintext xDS address " + options_.xds_plaintext->ToString() + " is not loopback: its clients have no identity");
   }
+  // Before anything is made: a mistyped folder must not leave a signing root behind.
+  if (auto listed = loop_->files().List(options_.config_dir); !listed.ok()) return listed.error();
   return {};
 }
 

@@ -416,6 +416,7 @@ TEST_F(ControlPlaneTest, WhatCannotStartSaysWhy) {
     return plane.ok() ? std::string("it started") : plane.error().detail;
   };
   EXPECT_THAT(fails([](auto* o) { o->config_dir = "/nowhere"; }), HasSubstr("/nowhere"));
+  EXPECT_FALSE(process_.loop().files().List("/other").ok()) << "a mistyped folder must not leave a signing root behind";
   EXPECT_THAT(fails([](auto* o) { o->admin = net::Address::Loopback(15014); }), HasSubstr("15014"));
   EXPECT_THAT(fails([](auto* o) { o->xds = *net::Address::Parse(":15010"); }), HasSubstr("15010"));
   EXPECT_THAT(fails([](auto* o) { o->admin = *net::Address::Parse(":16014"); }), HasSubstr("not loopback"));
