@@ -85,6 +85,24 @@ def outrigger_cc_test(name, copts = [], deps = [], size = "small", main = True, 
         **kwargs
     )
 
+def outrigger_process_test(name, src, data = [], size = "medium", tags = [], **kwargs):
+    """A Python unittest file that runs the real programs on real sockets (test/process), with a network of its own where
+    the sandbox can make one. Cases are counted one by one."""
+    native.sh_test(
+        name = name,
+        size = size,
+        srcs = ["//tools/bzl:run_python_test.py"],
+        args = ["$(rootpath %s)" % src],
+        data = [
+            src,
+            "//control/main:outrigger-control",
+            "//proxy/main:outrigger-proxy",
+            "//tools/cli:outrigger",
+        ] + data,
+        tags = ["block-network"] + tags,
+        **kwargs
+    )
+
 def outrigger_proto_library(name, srcs, root = ".", visibility = None):
     """Protobuf messages as C++, in one target.
 
