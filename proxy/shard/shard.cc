@@ -6,6 +6,17 @@
 #include "proxy/detect/detect.h"
 
 namespace outrigger::shard {
+namespace {
+
+// Every listener knows its routes.
+bool Whole(const snapshot::Snapshot& snapshot) {
+  return !snapshot.listeners.empty() && std::all_of(snapshot.listeners.begin(), snapshot.listeners.end(), [](const auto& entry) {
+    const std::vector<snapshot::Chain>& chains = entry.second->chains;
+    return std::all_of(chains.begin(), chains.end(), [](const snapshot::Chain& chain) { return chain.routes != nullptr; });
+  });
+}
+
+}  // namespace
 
 class Shard::Port final : public net::Listener::Handler {
  public:
@@ -83,6 +94,7 @@ Outcome Shard::Listen() {
     if (!bound) return bound.error();
     inbound_ = std::move(bound).value();
   }
+  if (holding_) loop_->Arm(&patience_timer_, options_.patience);
   return {};
 }
 
@@ -92,6 +104,13 @@ net::Address Shard::inbound_address() const { return inbound_ == nullptr ? net::
 void Shard::Publish(std::shared_ptr<const snapshot::Snapshot> snapshot) {
   host_.epoch = snapshot::Epoch(snapshot);
   BindListenPorts(*snapshot);
+  if (holding_ && Whole(*snapshot)) StopHolding();
+}
+
+void Shard::StopHolding() {
+  holding_ = false;
+  patience_timer_.Disarm();
+  LimitAccepting();
 }
 
 void Shard::BindListenPorts(const snapshot::Snapshot& snapshot) {
@@ -109,7 +128,7 @@ void Shard::BindListenPorts(const snapshot::Snapshot& snapshot) {
 }
 
 void Shard::LimitAccepting() {
-  const bool accept = sessions_.size() + detecting_.size() < options_.max_connections;
+  const bool accept = !holding_ && sessions_.size() + detecting_.size() < options_.max_connections;
   if (accept == accepting_) return;
   accepting_ = accept;
   for (Port* port : {outbound_.get(), inbound_.get()}) {

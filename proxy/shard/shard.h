@@ -20,6 +20,8 @@ struct Options {
   net::Address outbound;            // family kNone: not served
   net::Address inbound;
   bool share_ports = false;         // several workers listen on the same addresses
+  // Connections that come before there is configuration wait in the kernel's queue so long; then they hear that there is none.
+  Duration patience = std::chrono::seconds(5);
   size_t max_connections = 10000;   // client connections of this worker; above it connections wait in the kernel's queue
   exchange::Settings settings;
   pool::Options pool;
@@ -72,6 +74,7 @@ class Shard final : private exchange::SessionOwner {
   void StartSession(std::unique_ptr<net::Connection> connection, std::unique_ptr<tls::Session> tls, exchange::Origin origin, Bytes first);
   void BindListenPorts(const snapshot::Snapshot& snapshot);
   void LimitAccepting();
+  void StopHolding();
 
   net::Loop* const loop_;
   const Options options_;
@@ -88,8 +91,10 @@ class Shard final : private exchange::SessionOwner {
   std::vector<std::unique_ptr<exchange::ServerSession>> sessions_;
   uint64_t accepted_ = 0;
   uint64_t handshakes_failed_ = 0;
-  bool accepting_ = true;
+  bool holding_ = true;  // no configuration yet
+  bool accepting_ = false;
   bool draining_ = false;
+  CallbackTimer<Shard, &Shard::StopHolding> patience_timer_{this};
 };
 
 }  // namespace outrigger::shard

@@ -201,7 +201,8 @@ class HttpClient::Lane final : public net::Connection::Handler {
     const std::string name = "answer to request " + std::to_string(id_);
     if (local_error_) {
       const std::string detail = std::to_string(status_) + " " + reason_ + ": " + text_;
-      End(forwarded_ ? Ending::kUnknown : Ending::kDeclined, detail);
+      // What is promised of the second try says nothing of the first.
+      End(forwarded_ || resent_ ? Ending::kUnknown : Ending::kDeclined, detail);
     } else {
       if (answered_id_ != id_) options_.ledger->Wrong(name + " is one to request " + std::to_string(answered_id_));
       if (!body_.complete()) {

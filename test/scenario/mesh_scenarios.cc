@@ -117,7 +117,8 @@ void PlayMeshStorm(Environment& environment, Report* report) {
   environment.Heal();
   shop.mesh.BecomeWhole(120s);
   shop.mesh.Finish(3600s);
-  report->Take(shop.mesh.ledger(), {.declined = check::Ledger::kAny, .unknown = check::Ledger::kAny, .cut = check::Ledger::kAny, .broken = check::Ledger::kAny});
+  constexpr uint64_t kAny = check::Ledger::kAny;
+  report->Take(shop.mesh.ledger(), {.declined = kAny, .unknown = kAny, .cut = kAny, .broken = kAny});
 }
 
 }  // namespace outrigger::scenario
