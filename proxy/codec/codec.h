@@ -68,6 +68,9 @@ class Codec {
   virtual http::Version version() const = 0;
   virtual size_t active_streams() const = 0;
   virtual bool should_close() const = 0;  // nothing more can happen on this connection, once output() is flushed
+  // A tunnel (kUpgraded) whose sending direction was ended while the other goes on: the owner sends FIN once output() is flushed.
+  // HTTP/2 says it in the stream itself.
+  virtual bool write_ended() const { return false; }
 };
 
 class ServerCodec : public Codec {

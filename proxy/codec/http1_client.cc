@@ -48,6 +48,7 @@ class Http1Client final : public ClientCodec {
   Version version() const override { return Version::kHttp11; }
   size_t active_streams() const override { return active_ ? 1 : 0; }
   bool should_close() const override { return closed_; }
+  bool write_ended() const override { return tunnel_ && request_done_; }
 
   bool can_start() const override { return !active_ && !closed_ && !draining_; }
   StreamId SendRequest(const http::RequestHead& head, bool end) override;

@@ -47,6 +47,7 @@ class Http1Server final : public ServerCodec {
   Version version() const override { return Version::kHttp11; }
   size_t active_streams() const override { return active_ ? 1 : 0; }
   bool should_close() const override { return closed_; }
+  bool write_ended() const override { return tunnel_ && response_done_; }
 
  private:
   bool Current(StreamId stream) const { return active_ && stream == stream_; }

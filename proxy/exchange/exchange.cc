@@ -103,6 +103,7 @@ void Exchange::OnRequestEnd() {
   } else {
     stream_->SendEnd();
   }
+  if (response_ended_) OnEnd();
 }
 
 void Exchange::OnClientGone(const Error& error) {
@@ -224,7 +225,8 @@ void Exchange::OnTrailers(http::HeaderMap* trailers) {
 }
 
 void Exchange::OnEnd() {
-  session_->SendEnd(id_);
+  if (!std::exchange(response_ended_, true)) session_->SendEnd(id_);
+  if (upgraded_ && !request_ended_) return;  // half closed
   stream_.reset();  // whatever else comes on its connection is not ours any more
   FinishAttempt(/*endpoint_failed=*/false);
   Finish();
@@ -279,8 +281,9 @@ void Exchange::OnIdle() {
   stream_.reset();
   FinishAttempt(/*endpoint_failed=*/false);
   not_retried_ = {};
-  Fail(waits_for_client ? Error::Make(ErrorCode::kTimeout, "the rest of the request did not come within the idle timeout", Fault::kDownstream)
-                        : Error::Make(ErrorCode::kTimeout, "no byte moved within the idle timeout", Fault::kUpstream));
+  Fail(Error::Make(ErrorCode::kTimeout,
+                   waits_for_client ? "the rest of the request did not come within the idle timeout" : "no byte moved within the idle timeout",
+                   waits_for_client ? Fault::kDownstream : Fault::kUpstream));
 }
 
 void Exchange::Finish() {

@@ -122,6 +122,7 @@ class Exchange final : private pool::Stream::Handler {
   bool response_sent_ = false;
   bool informational_sent_ = false;
   bool upgraded_ = false;
+  bool response_ended_ = false;  // of a tunnel, which ends when both directions have
   bool upstream_paused_ = false;
   bool peer_is_mesh_ = false;
   observe::ExchangeRecord record_;

@@ -225,6 +225,7 @@ void ServerSession::OnTurnEnd() {
   }
   if (!reading_ && held_.empty() && exchanges_.empty()) SetReading(true);
   if (!codec_->output().empty()) transport_.Send(&codec_->output());
+  if (codec_->write_ended() && !std::exchange(write_shut_, true)) transport_.ShutdownWrite();
   for (size_t i = 0; i < exchanges_.size() && !gone_; ++i) exchanges_[i]->OnClientDrained();
   if (gone_) return;
   if (broken_ || cut_ || codec_->should_close() || (eof_ && exchanges_.empty())) {

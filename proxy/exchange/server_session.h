@@ -80,6 +80,7 @@ class ServerSession final : private net::Transport::Handler, private net::TurnTa
   bool draining_ = false;
   bool cut_ = false;      // close by RST: a response was cut short
   bool reading_ = true;
+  bool write_shut_ = false;  // FIN is sent: a tunnel's half-close
   CallbackTimer<ServerSession, &ServerSession::OnHeadTimeout> head_timer_{this};
   CallbackTimer<ServerSession, &ServerSession::OnIdleTimeout> idle_timer_{this};
   net::Transport transport_;

@@ -124,6 +124,7 @@ void ClientSession::OnEof() {
   codec_->FeedEof();
   DrainEvents();
   if (gone_) return;
+  if (busy() && codec_->version() != http::Version::kHttp2 && !codec_->should_close()) return;  // a tunnel, half closed
   FailStreams(Error::Make(ErrorCode::kClosed, "the upstream closed the connection", Fault::kUpstream));
   Gone();
 }
@@ -211,9 +212,10 @@ void ClientSession::Detach(StreamImpl* stream) {
     owner_->OnSessionIdle(this);
     return;
   }
+  // An HTTP/1 connection dies with its request, and by RST: a FIN could make the server take half a body for a whole one. (A tunnel
+  // whose both ends have finished is whole.)
+  cut_ = cut_ || (codec_->version() != http::Version::kHttp2 && codec_->active_streams() > 0);
   codec_->Reset(stream->id_, ErrorCode::kCancelled);
-  // An HTTP/1 connection dies with its request, and by RST: a FIN could make the server take half a body for a whole one.
-  cut_ = codec_->version() != http::Version::kHttp2;
   loop_->AtTurnEnd(this);
 }
 
@@ -243,6 +245,7 @@ void ClientSession::SettleAfterEvents() {
 void ClientSession::OnTurnEnd() {
   if (gone_) return;
   if (open_ && !codec_->output().empty()) transport_.Send(&codec_->output());
+  if (codec_->write_ended() && !std::exchange(write_shut_, true)) transport_.ShutdownWrite();
   TellWritable();
   if (gone_) return;
   if (open_ && (codec_->should_close() || (retired_ && streams_.empty() && intended_ == nullptr))) {

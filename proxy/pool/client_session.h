@@ -113,6 +113,7 @@ class ClientSession final : private net::Transport::Handler, private net::TurnTa
   bool retired_ = false;
   bool used_ = false;      // has carried a request before
   bool cut_ = false;       // close by RST
+  bool write_shut_ = false;  // FIN is sent: a tunnel's half-close
   CallbackTimer<ClientSession, &ClientSession::OnConnectTimeout> connect_timer_{this};
   CallbackTimer<ClientSession, &ClientSession::OnIdleTimeout> idle_timer_{this};
   net::Transport transport_;
