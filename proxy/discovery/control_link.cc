@@ -148,7 +148,7 @@ void ControlLink::OnUp() {
     return;
   }
   StartAds();
-  PlanRenewal();
+  PlanRenewal(/*just_issued=*/false);
 }
 
 void ControlLink::OnDown(Error error) {
@@ -214,7 +214,7 @@ void ControlLink::OnIssued(const outrigger::v1::IssueCertificateResponse& respon
     Connect();
     return;
   }
-  PlanRenewal();
+  PlanRenewal(/*just_issued=*/true);
 }
 
 void ControlLink::OnIssueFailed(const rpc::Status& status) {
@@ -229,7 +229,7 @@ void ControlLink::OnIssueFailed(const rpc::Status& status) {
   }
   // There is a third of the leaf's life left: a tenth of what remains, so that there are many tries before it ends.
   const Duration left = identity_->not_after() - loop_->wall_now();
-  loop_->Arm(&renewal_timer_, std::clamp<Duration>(left / 10, std::chrono::milliseconds(500), std::chrono::minutes(10)));
+  loop_->Arm(&renewal_timer_, RetryAfter(left));
 }
 
 Outcome ControlLink::Adopt(tls::Credentials credentials, bool keep) {
@@ -246,12 +246,21 @@ Outcome ControlLink::Adopt(tls::Credentials credentials, bool keep) {
   return {};
 }
 
-void ControlLink::PlanRenewal() {
-  const Duration life = identity_->not_after() - identity_->not_before();
-  const WallTime due = identity_->not_before() + life * 2 / 3;
+// The life of a leaf begins when it is signed, kLeafBackdate after its notBefore: for a short one that minute is most of it, and
+// counted in would have it renewed for ever.
+void ControlLink::PlanRenewal(bool just_issued) {
+  Duration life = identity_->not_after() - identity_->not_before();
+  if (life > tls::kLeafBackdate) life -= tls::kLeafBackdate;
+  const WallTime due = identity_->not_after() - life / 3;
   // Up to a twentieth of the life of jitter, so that a thousand proxies started together do not renew together.
   const auto jitter = Duration(static_cast<int64_t>(loop_->random().Uniform() * static_cast<double>(life.count()) / 20));
-  loop_->Arm(&renewal_timer_, std::max<Duration>(due - loop_->wall_now() - jitter, Duration::zero()));
+  // However wrong this machine's clock is, a leaf that has just come is used for a while.
+  const Duration least = just_issued ? RetryAfter(life) : Duration::zero();
+  loop_->Arm(&renewal_timer_, std::max<Duration>(due - loop_->wall_now() - jitter, least));
+}
+
+Duration ControlLink::RetryAfter(Duration left) {
+  return std::clamp<Duration>(left / 10, std::chrono::milliseconds(500), std::chrono::minutes(10));
 }
 
 // ---------------------------------------------------------------- configuration

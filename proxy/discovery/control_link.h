@@ -87,7 +87,9 @@ class ControlLink final : private rpc::Channel::Handler {
   void OnIssued(const outrigger::v1::IssueCertificateResponse& response);
   void OnIssueFailed(const rpc::Status& status);
   Outcome Adopt(tls::Credentials credentials, bool keep);
-  void PlanRenewal();
+  void PlanRenewal(bool just_issued);
+  // Many tries in what is left of a leaf's life, and none in a tight loop.
+  static Duration RetryAfter(Duration left);
   void PublishIfChanged();
   void OnRenewalDue() { StartIssue(); }
   void OnBackOffOver() { Connect(); }

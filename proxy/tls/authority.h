@@ -18,8 +18,6 @@ namespace outrigger::tls {
 
 inline constexpr Duration kDefaultRootLifetime = std::chrono::hours(24 * 3650);
 inline constexpr Duration kDefaultLeafLifetime = std::chrono::hours(24);
-// A leaf is valid from this long before it is signed, for machines whose clocks are a little behind.
-inline constexpr Duration kLeafBackdate = std::chrono::minutes(1);
 
 class Authority {
  public:

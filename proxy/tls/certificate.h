@@ -29,6 +29,9 @@ bool IsTrustDomain(std::string_view text);
 // spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/SERVICE-ACCOUNT
 std::string WorkloadId(std::string_view trust_domain, std::string_view name_space, std::string_view service_account);
 
+// A leaf is valid from this long before it is signed, for machines whose clocks are a little behind.
+inline constexpr Duration kLeafBackdate = std::chrono::minutes(1);
+
 // What one wants to know of a certificate, for status pages and renewal.
 struct CertificateInfo {
   std::string spiffe_id;  // the URI SAN when there is exactly one, else empty
