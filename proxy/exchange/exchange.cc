@@ -281,9 +281,9 @@ void Exchange::OnIdle() {
   stream_.reset();
   FinishAttempt(/*endpoint_failed=*/false);
   not_retried_ = {};
-  Fail(Error::Make(ErrorCode::kTimeout,
-                   waits_for_client ? "the rest of the request did not come within the idle timeout" : "no byte moved within the idle timeout",
-                   waits_for_client ? Fault::kDownstream : Fault::kUpstream));
+  const char* const what = waits_for_client ? "the rest of the request did not come within the idle timeout"
+                                            : "no byte moved within the idle timeout";
+  Fail(Error::Make(ErrorCode::kTimeout, what, waits_for_client ? Fault::kDownstream : Fault::kUpstream));
 }
 
 void Exchange::Finish() {

@@ -41,8 +41,9 @@ TEST_F(HeadsTest, FieldsOfOneConnectionAreNotPassedOn) {
                               "Proxy-Connection: keep-alive\r\nx-public: 2\r\n"));
   };
   Publish();
-  const Message answer = Fetch("GET / HTTP/1.1\r\nHost: orders\r\nConnection: keep-alive, X-Secret, te\r\nx-secret: 1\r\nTE: trailers, gzip\r\n"
-                               "Keep-Alive: timeout=5\r\nProxy-Connection: close\r\nUpgrade: h2c\r\nx-kept: 1\r\n\r\n");
+  const Message answer = Fetch("GET / HTTP/1.1\r\nHost: orders\r\nConnection: keep-alive, X-Secret, te\r\n"
+                               "x-secret: 1\r\nTE: trailers, gzip\r\nKeep-Alive: timeout=5\r\n"
+                               "Proxy-Connection: close\r\nUpgrade: h2c\r\nx-kept: 1\r\n\r\n");
   for (const char* name : {"x-secret", "keep-alive", "proxy-connection", "upgrade"}) EXPECT_FALSE(seen().Has(name)) << name;
   EXPECT_EQ(seen().Get("te"), "trailers");
   EXPECT_EQ(seen().Get("connection"), "TE");
@@ -131,7 +132,8 @@ TEST_F(HeadsTest, AmbiguousFramingIs400) {
   Publish();
   for (const char* framing : {"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "Content-Length: 5\r\nContent-Length: 6\r\n",
                               "Content-Length: 5, 5\r\n", "Content-Length: +5\r\n", "Transfer-Encoding: chunked, chunked\r\n",
-                              "Transfer-Encoding: xchunked\r\n", "Transfer-Encoding : chunked\r\n", "Transfer-Encoding: chunked\r\n x\r\n"}) {
+                              "Transfer-Encoding: xchunked\r\n", "Transfer-Encoding : chunked\r\n",
+                              "Transfer-Encoding: chunked\r\n x\r\n"}) {
     SCOPED_TRACE(framing);
     EXPECT_EQ(Refused("POST / HTTP/1.1\r\nHost: orders\r\n" + std::string(framing) +
                       "\r\n0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: orders\r\n\r\n"),
@@ -143,7 +145,8 @@ TEST_F(HeadsTest, WhatFollowsAMalformedChunkIsNotARequest) {
   server().on_request = nullptr;
   Publish();
   Client& client = Connect();
-  client.Send("POST / HTTP/1.1\r\nHost: orders\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloGET /hidden HTTP/1.1\r\nHost: orders\r\n\r\n");
+  client.Send("POST / HTTP/1.1\r\nHost: orders\r\nTransfer-Encoding: chunked\r\n\r\n"
+              "5\r\nhelloGET /hidden HTTP/1.1\r\nHost: orders\r\n\r\n");
   const Message answer = Next(client);
   EXPECT_EQ(answer.status(), 400);
   ASSERT_TRUE(Wait([&] { return client.eof; }));
