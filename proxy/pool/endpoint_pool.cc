@@ -132,6 +132,7 @@ void EndpointPool::OnSessionGone(ClientSession* session, bool was_open, const Er
   Error unseen = error;
   unseen.unseen = true;
   while (!waiting_.empty()) shared_->fail_later(waiting_.PopFront(), unseen);
+  if (empty()) shared_->emptied(state_.get());
 }
 
 }  // namespace outrigger::pool

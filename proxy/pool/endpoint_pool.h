@@ -20,6 +20,7 @@ struct Shared {
   Counters counters;
   std::function<void(std::unique_ptr<ClientSession>)> bury;                   // destroys at the end of the turn
   std::function<void(StreamImpl*, Error)> fail_later;                         // tells at the end of the turn
+  std::function<void(const balance::EndpointState*)> emptied;                 // its pool has no connection and nobody waits
 };
 
 class EndpointPool final : public SessionOwner {
@@ -35,7 +36,6 @@ class EndpointPool final : public SessionOwner {
   bool empty() const { return sessions_.empty() && waiting_.empty(); }
   size_t size() const { return sessions_.size(); }
   Pool::EndpointCount Count() const;
-  const balance::EndpointState* state() const { return state_.get(); }
 
  private:
   ClientSession* Reusable();

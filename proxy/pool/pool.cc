@@ -24,6 +24,10 @@ class Pool::Impl final : public net::TurnTask {
       failed_.PushBack(stream);
       shared_.loop->AtTurnEnd(this);
     };
+    shared_.emptied = [this](const balance::EndpointState* state) {
+      emptied_.push_back(state);
+      shared_.loop->AtTurnEnd(this);
+    };
   }
 
   EndpointPool& Find(const balance::ListedEndpoint& endpoint, const config::Cluster& cluster) {
@@ -43,11 +47,17 @@ class Pool::Impl final : public net::TurnTask {
       stream->FailUnstarted(error);
     }
     graveyard_.clear();
-    // A pool without connections is a few hundred bytes of nothing: endpoints come and go for years.
-    if (std::exchange(prune_, false)) {
-      absl::erase_if(by_state_, [](const auto& entry) { return entry.second->empty(); });
-      std::erase_if(pools_, [](const auto& pool) { return pool->empty(); });
-    }
+    for (const balance::EndpointState* state : std::exchange(emptied_, {})) Drop(state);
+  }
+
+  // A pool without connections is a few hundred bytes of nothing, and keeps the state of an endpoint that may be gone: they come and go
+  // for years.
+  void Drop(const balance::EndpointState* state) {
+    const auto it = by_state_.find(state);
+    if (it == by_state_.end() || !it->second->empty()) return;  // somebody has called it since
+    const EndpointPool* const dead = it->second;
+    by_state_.erase(it);
+    std::erase_if(pools_, [dead](const auto& pool) { return pool.get() == dead; });
   }
 
   Shared shared_;
@@ -55,7 +65,7 @@ class Pool::Impl final : public net::TurnTask {
   absl::flat_hash_map<const balance::EndpointState*, EndpointPool*> by_state_;  // for look-ups only
   std::vector<std::unique_ptr<ClientSession>> graveyard_;
   IntrusiveList<StreamImpl> failed_;
-  bool prune_ = false;
+  std::vector<const balance::EndpointState*> emptied_;  // this turn
 };
 
 Pool::Pool(net::Loop* loop, Options options, std::function<std::shared_ptr<const tls::Context>()> tls)
@@ -72,14 +82,6 @@ std::unique_ptr<Stream> Pool::Start(const balance::ListedEndpoint& endpoint, con
 void Pool::RetireOld() {
   const std::shared_ptr<const tls::Context> current = impl_->shared_.tls();
   for (const auto& pool : impl_->pools_) pool->RetireOlderThan(current.get());
-}
-
-void Pool::RetireUnless(const std::function<bool(const balance::EndpointState*)>& keep) {
-  for (const auto& pool : impl_->pools_) {
-    if (!keep(pool->state())) pool->RetireAll();
-  }
-  impl_->prune_ = true;
-  impl_->shared_.loop->AtTurnEnd(impl_.get());
 }
 
 const Counters& Pool::counters() const { return impl_->shared_.counters; }

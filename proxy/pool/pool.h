@@ -1,6 +1,7 @@
 // Upstream connections of one worker: reuse, establish, retire. HTTP/1: idle connections of an endpoint on a stack, the most recently
 // used first; HTTP/2: requests multiplex over few connections. Connections belong to an endpoint (its EndpointState) and to the
-// way it must be called (SNI, identity, protocol): when that changes, old connections finish what they carry and take nothing new.
+// way it must be called (SNI, identity, protocol): when that changes, old connections finish what they carry and take nothing new. Those of
+// an endpoint that is gone from the configuration end by their idle timeout.
 // One worker, one thread. A Handler may destroy its Stream in any call.
 #pragma once
 
@@ -77,8 +78,6 @@ class Pool {
 
   // A new leaf is in force: connections of older ones finish what they carry and take nothing new.
   void RetireOld();
-  // Endpoints that are gone from the configuration: as RetireOld, for those that `keep` says no to.
-  void RetireUnless(const std::function<bool(const balance::EndpointState*)>& keep);
 
   const Counters& counters() const;
   size_t open_connections() const;
