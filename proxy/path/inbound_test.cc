@@ -80,7 +80,8 @@ TEST_F(PairTest, BodiesAndTrailersGoThroughBothSidecars) {
   };
   Publish();
   const std::string body(1'000'000, 'b');
-  const Message answer = Fetch("POST / HTTP/1.1\r\nHost: orders\r\nTransfer-Encoding: chunked\r\n\r\n" + shardtest::Chunk(body) + "0\r\n\r\n");
+  const std::string head = "POST / HTTP/1.1\r\nHost: orders\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const Message answer = Fetch(head + shardtest::Chunk(body) + "0\r\n\r\n");
   EXPECT_EQ(answer.body, body);
   ASSERT_EQ(answer.trailers.size(), 1u);
 }
@@ -172,13 +173,12 @@ TEST_F(PairTest, AnAbortedClientCancelsTheWholeWay) {
 }
 
 TEST_F(PairTest, ACutAnswerIsCutAcrossBothSidecars) {
-  server().on_request = [](Wire& wire, const Message&) {
-    wire.Send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
-    wire.Finish();
-  };
+  server().on_request = [](Wire& wire, const Message&) { wire.Send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"); };
   Publish();
   Client& client = Connect();
   client.Send(kGet);
+  ASSERT_TRUE(Wait([&] { return client.received.ends_with("half"); }));
+  server().last().Finish();
   ASSERT_TRUE(Wait([&] { return client.over(); }));
   EXPECT_EQ(client.error.code, ErrorCode::kReset);
 }
@@ -242,6 +242,8 @@ TEST_F(PairTest, WithoutACertificateTlsIsRefusedAtOnce) {
   callee.shard->SetTls(nullptr);
   const Message answer = Fetch(kGet);
   EXPECT_EQ(answer.status(), 503);
+  EXPECT_EQ(answer.Get("x-outrigger-reason"), "tls-failed");
+  EXPECT_EQ(answer.Get("x-outrigger-receipt"), "not-forwarded");
   EXPECT_EQ(last_record().flags, "UF");
 }
 

@@ -132,7 +132,12 @@ void ClientSession::OnEof() {
 void ClientSession::OnClosed(Error error) {
   if (gone_) return;
   error.fault = Fault::kUpstream;
-  if (!open_) error.unseen = true;
+  if (!open_) {
+    // Cut while it was being made: nobody has heard of the request yet, and to retries and operators it is a failure to connect.
+    error.unseen = true;
+    const bool cut = error.code == ErrorCode::kReset || error.code == ErrorCode::kClosed;
+    if (cut) error.code = transport_.tls() != nullptr ? ErrorCode::kTls : ErrorCode::kConnectRefused;
+  }
   FailStreams(error);
   Gone(error);
 }

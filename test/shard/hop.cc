@@ -194,7 +194,7 @@ guard::RetryBudget& HopTest::retry_budget() { return caller.snapshot->FindCluste
 
 void HopTest::TearDown() {
   clients_.clear();
-  world.RunFor(30s);
+  world.RunFor(100s);  // pooled connections are idle for a minute
   for (Proxy* proxy : {&caller, &callee}) {
     if (proxy->shard == nullptr) continue;
     EXPECT_EQ(proxy->shard->active_requests(), 0);
