@@ -23,24 +23,8 @@ import unittest
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 sys.path.insert(1, os.path.join(ROOT, "tools", "mesh_demo"))
 
-from local_mesh import Failed, LocalMesh, free_ports, get, service_yaml, wait_for, workload_yaml  # noqa: E402,F401
+from local_mesh import Failed, LocalMesh, binaries, free_ports, get, service_yaml, wait_for, workload_yaml  # noqa: E402,F401
 from wire import Closed, Wire  # noqa: E402,F401
-
-PROGRAMS = {
-    "outrigger-proxy": "proxy/main/outrigger-proxy",
-    "outrigger-control": "control/main/outrigger-control",
-    "outrigger": "tools/cli/outrigger",
-}
-
-
-def binaries():
-    """Beside the test where bazel runs it, else those that tools/build made."""
-    found = {}
-    for name, path in PROGRAMS.items():
-        built = os.path.join(ROOT, path)
-        found[name] = built if os.access(built, os.X_OK) else os.path.join(ROOT, "bin", name)
-    return found
-
 
 class MeshTest(unittest.TestCase):
     control_flags = ()

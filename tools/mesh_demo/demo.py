@@ -13,12 +13,10 @@ import tempfile
 import time
 
 from load import Load
-from local_mesh import Failed, LocalMesh, Process, answers, service_yaml, wait_for, workload_yaml
+from local_mesh import Failed, LocalMesh, Process, answers, binaries, service_yaml, wait_for, workload_yaml
 from screen import Screen
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-BIN = os.path.normpath(os.path.join(HERE, "..", "..", "bin"))
-PROGRAMS = ("outrigger-proxy", "outrigger-control", "outrigger")
 CLIENTS = 6
 REPLICAS = ("inventory-1", "inventory-2", "inventory-3")
 CALLS = {"web-1": "orders", "orders-1": "inventory"}
@@ -31,7 +29,7 @@ class DemoMesh(LocalMesh):
     names = ("web-1", "orders-1", *REPLICAS)
 
     def __init__(self, folder):
-        super().__init__(folder, {name: os.path.join(BIN, name) for name in PROGRAMS})
+        super().__init__(folder, binaries())
         self.ports_of(*self.names)
 
     def write_objects(self):
@@ -171,7 +169,7 @@ The mesh keeps running until Ctrl-C. To look around, in another terminal:
   curl http://127.0.0.1:{web['app']}/                        web, which calls orders, which calls inventory
   http://127.0.0.1:{web['admin']}/                             admin of web's sidecar (also /clusters, /config_dump, /stats/prometheus)
   http://127.0.0.1:{mesh.control_admin}/status                       the control plane
-  {os.path.relpath(BIN)}/outrigger --control 127.0.0.1:{mesh.control_admin} --data-dir {mesh.data} status
+  {os.path.relpath(mesh.program("outrigger"))} --control 127.0.0.1:{mesh.control_admin} --data-dir {mesh.data} status
   logs: {mesh.logs}""", flush=True)
     while True:
         good, failed, replicas = load.snapshot()
@@ -222,10 +220,9 @@ def main():
     parser.add_argument("--once", action="store_true", help="end when everything was shown")
     parser.add_argument("--keep-logs", action="store_true", help="leave the folder with logs and data behind")
     arguments = parser.parse_args()
-    missing = [name for name in PROGRAMS if not os.access(os.path.join(BIN, name), os.X_OK)]
+    missing = [os.path.relpath(path) for path in binaries().values() if not os.access(path, os.X_OK)]
     if missing:
-        print(f"demo: {', '.join(missing)} not in {os.path.relpath(BIN)}/: run tools/build, or start the demo by tools/demo",
-              file=sys.stderr)
+        print(f"demo: no {', '.join(missing)}: run tools/build, or start the demo by tools/demo", file=sys.stderr)
         return 2
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))

@@ -19,8 +19,23 @@ import time
 SIDECAR_PORTS = ("outbound", "inbound", "admin", "telemetry")
 
 
+ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+BIN = os.environ.get("OUTRIGGER_BIN") or os.path.join(ROOT, "bin")
+PROGRAMS = {
+    "outrigger-proxy": "proxy/main/outrigger-proxy",
+    "outrigger-control": "control/main/outrigger-control",
+    "outrigger": "tools/cli/outrigger",
+}
+
+
 class Failed(Exception):
     """One sentence: what was expected and what happened."""
+
+
+def binaries():
+    """Path of each program: where bazel put it beside a test, else in the folder OUTRIGGER_BIN, else as tools/build made it."""
+    beside = {name: os.path.join(ROOT, path) for name, path in PROGRAMS.items()}
+    return {name: path if os.access(path, os.X_OK) else os.path.join(BIN, name) for name, path in beside.items()}
 
 
 def free_ports(count):
