@@ -1,6 +1,6 @@
 // HTTP codecs as pure machines: bytes in, StreamEvents out; heads and data in, bytes out. One machine is one connection,
 // seen from the server's or from the client's side. No IO, no clock, no callbacks into the owner: feed, then drain Next()
-// until it says false, then flush output(). Implementations: http1.h (llhttp), http2.h (nghttp2).
+// until it says false, then flush output(). Implementations: http1_server.cc and http1_client.cc (llhttp), http2.h (nghttp2).
 //
 // Contract for owners
 //  * Feed may consume less than it is given: HTTP/1 stops after a complete request until its response is sent

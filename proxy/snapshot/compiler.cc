@@ -37,6 +37,11 @@ class LiveStates {
   std::map<std::tuple<std::string, std::string, std::string>, std::weak_ptr<balance::EndpointState>> endpoints_;
 };
 
+// Every chain has its routes.
+bool Whole(const Listener& listener) {
+  return std::all_of(listener.chains.begin(), listener.chains.end(), [](const Chain& chain) { return chain.routes != nullptr; });
+}
+
 class CompilerImpl final : public Compiler {
  public:
   absl::Status SetListener(config::Listener listener) override;
@@ -93,7 +98,9 @@ absl::Status CompilerImpl::SetListener(config::Listener listener) {
     entry.inline_tables.push_back(*std::move(table));
   }
   entry.config = std::move(listener);
-  listeners_[entry.config.name] = std::move(entry);
+  ListenerEntry& place = listeners_[entry.config.name];
+  entry.built = std::move(place.built);
+  place = std::move(entry);
   dirty_ = true;
   return absl::OkStatus();
 }
@@ -201,6 +208,7 @@ std::shared_ptr<const Listener> CompilerImpl::BuildListener(ListenerEntry* entry
     listener->chains.push_back(std::move(chain));
   }
   listener->config.chains.clear();
+  if (!Whole(*listener) && entry->built != nullptr && Whole(*entry->built)) return entry->built;  // warming
   if (entry->built != nullptr && entry->built->chains.size() == listener->chains.size()) {
     const bool same = entry->built->config == listener->config &&
                       std::equal(listener->chains.begin(), listener->chains.end(), entry->built->chains.begin(),

@@ -58,6 +58,24 @@ TEST(Compiler, KeepsTheFormerRoutesUntilTheEndpointsOfTheNewOnesCame) {
   EXPECT_TRUE(compiler->Missing().empty());
 }
 
+TEST(Compiler, KeepsTheFormerListenerUntilTheRoutesOfTheNewOneCame) {
+  auto compiler = MakeCompiler();
+  ASSERT_TRUE(compiler->SetCluster(Discovered("a")).ok());
+  ASSERT_TRUE(compiler->SetEndpoints(Endpoints("a", {1})).ok());
+  ASSERT_TRUE(compiler->SetRoutes(RoutesTo("old", "a")).ok());
+  ASSERT_TRUE(compiler->SetListener(NamedRoutes("l", "old")).ok());
+  const auto before = compiler->Build();
+
+  ASSERT_TRUE(compiler->SetListener(NamedRoutes("l", "new")).ok());
+  compiler->RemoveRoutes("old");
+  EXPECT_EQ(compiler->Build()->listeners.at("l"), before->listeners.at("l"));
+  EXPECT_EQ(compiler->Missing(), std::vector<std::string>{"routes new"});
+
+  ASSERT_TRUE(compiler->SetRoutes(RoutesTo("new", "a")).ok());
+  EXPECT_EQ(compiler->Build()->listeners.at("l")->chains[0].routes->config().name, "new");
+  EXPECT_TRUE(compiler->Missing().empty());
+}
+
 TEST(Compiler, SharesWhatDidNotChangeBetweenVersions) {
   auto compiler = MakeCompiler();
   for (const char* name : {"a", "b"}) {
