@@ -162,6 +162,13 @@ struct EndpointSet {
   bool operator==(const EndpointSet&) const = default;
 };
 
+// How many retries a service may be sent, by all routes to it (guard/retry_budget.h). Both zero: none.
+struct RetryBudget {
+  double ratio = 0.2;          // retries per success
+  double min_per_second = 10;  // allowed whatever succeeds
+  bool operator==(const RetryBudget&) const = default;
+};
+
 struct Cluster {
   std::string name{};
   std::string service{}, service_namespace{};  // for metrics and logs
@@ -170,6 +177,7 @@ struct Cluster {
   UpstreamProtocol protocol = UpstreamProtocol::kHttp1;
   Duration connect_timeout = std::chrono::seconds(1);
   Duration idle_timeout = std::chrono::seconds(60);  // pooled connections
+  RetryBudget retry_budget{};
   bool allow_plaintext = false;
   bool mesh = false;                       // has a TLS context for mesh endpoints
   std::string sni{};

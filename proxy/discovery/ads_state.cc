@@ -72,22 +72,31 @@ std::vector<AdsState::Request> AdsState::OnStream() {
   return requests;
 }
 
-absl::Status AdsState::Apply(Type type, const google::protobuf::Any& any, std::string* name, std::vector<std::string>* refers) {
+// Before anything of it is taken: a second one of the same name must not replace the first and be refused all the same.
+absl::Status AdsState::Admit(Type type, const std::string& name, const std::set<std::string>& present, Incoming* incoming) const {
+  incoming->name = name;
+  if (name.empty()) return absl::InvalidArgumentError("has no name");
+  if (present.contains(name)) return absl::InvalidArgumentError("appears twice in one response");
+  incoming->unasked = !Complete(type) && !types_[static_cast<size_t>(type)].names.contains(name);
+  return absl::OkStatus();
+}
+
+absl::Status AdsState::Apply(Type type, const google::protobuf::Any& any, const std::set<std::string>& present, Incoming* incoming) {
   switch (type) {
     case Type::kCluster: {
       envoy::config::cluster::v3::Cluster cluster;
       if (absl::Status status = Unpack(any, &cluster); !status.ok()) return status;
-      *name = cluster.name();
+      if (absl::Status status = Admit(type, cluster.name(), present, incoming); !status.ok() || incoming->unasked) return status;
       auto translated = Translate(cluster);
       if (!translated.ok()) return translated.status();
-      if (translated->discovered) refers->push_back(translated->endpoints_name);
+      if (translated->discovered) incoming->refers.push_back(translated->endpoints_name);
       RedirectToApp(&*translated);
       return compiler_->SetCluster(*std::move(translated));
     }
     case Type::kEndpoint: {
       envoy::config::endpoint::v3::ClusterLoadAssignment assignment;
       if (absl::Status status = Unpack(any, &assignment); !status.ok()) return status;
-      *name = assignment.cluster_name();
+      if (absl::Status status = Admit(type, assignment.cluster_name(), present, incoming); !status.ok() || incoming->unasked) return status;
       auto translated = Translate(assignment);
       if (!translated.ok()) return translated.status();
       return compiler_->SetEndpoints(*std::move(translated));
@@ -95,18 +104,18 @@ absl::Status AdsState::Apply(Type type, const google::protobuf::Any& any, std::s
     case Type::kListener: {
       envoy::config::listener::v3::Listener listener;
       if (absl::Status status = Unpack(any, &listener); !status.ok()) return status;
-      *name = listener.name();
+      if (absl::Status status = Admit(type, listener.name(), present, incoming); !status.ok() || incoming->unasked) return status;
       auto translated = Translate(listener);
       if (!translated.ok()) return translated.status();
       for (const config::FilterChain& chain : translated->chains) {
-        if (!chain.route_table.empty()) refers->push_back(chain.route_table);
+        if (!chain.route_table.empty()) incoming->refers.push_back(chain.route_table);
       }
       return compiler_->SetListener(*std::move(translated));
     }
     case Type::kRoute: {
       envoy::config::route::v3::RouteConfiguration routes;
       if (absl::Status status = Unpack(any, &routes); !status.ok()) return status;
-      *name = routes.name();
+      if (absl::Status status = Admit(type, routes.name(), present, incoming); !status.ok() || incoming->unasked) return status;
       auto translated = Translate(routes);
       if (!translated.ok()) return translated.status();
       return compiler_->SetRoutes(*std::move(translated));
@@ -135,24 +144,26 @@ std::string AdsState::ApplyAll(Type type, const Response& response) {
       if (any.UnpackTo(&cluster) && cluster.name().starts_with("inbound|")) ++inbound_clusters_;
     }
   }
-  for (const google::protobuf::Any& any : response.resources()) {
-    std::string name;
-    std::vector<std::string> refers;
-    if (any.type_url() != TypeUrl(type)) {
-      errors += "a resource of type " + any.type_url() + " in a response of " + std::string(TypeUrl(type)) + "\n";
-      continue;
-    }
-    absl::Status status = Apply(type, any, &name, &refers);
-    if (!present.insert(name).second) status = absl::InvalidArgumentError("appears twice in one response");
+  bool all_named = true;
+  for (int i = 0; i < response.resources_size(); ++i) {
+    const google::protobuf::Any& any = response.resources(i);
+    Incoming incoming;
+    const absl::Status status = any.type_url() == TypeUrl(type)
+                                    ? Apply(type, any, present, &incoming)
+                                    : absl::InvalidArgumentError("is of type " + any.type_url() + " in a response of another");
+    all_named = all_named && !incoming.name.empty();
+    if (!incoming.unasked) present.insert(incoming.name);
     if (!status.ok()) {
-      errors += name + ": " + std::string(status.message()) + "\n";
+      errors += (incoming.name.empty() ? "resource " + std::to_string(i) : incoming.name) + ": " + std::string(status.message()) + "\n";
       continue;
     }
-    if (type == Type::kEndpoint) endpoints_received_.insert(name);
-    state.held[name] = std::move(refers);
-    accepted_[type][name] = any.SerializeAsString();
+    if (incoming.unasked) continue;
+    if (type == Type::kEndpoint) endpoints_received_.insert(incoming.name);
+    state.held[incoming.name] = std::move(incoming.refers);
+    accepted_[type][incoming.name] = any.SerializeAsString();
   }
-  if (Complete(type)) RemoveAbsent(type, present);
+  // What cannot be read may be any of those that seem to be gone.
+  if (Complete(type) && all_named) RemoveAbsent(type, present);
   if (!errors.empty()) errors.pop_back();
   state.status.resources = state.held.size();
   return errors;
@@ -230,7 +241,9 @@ std::vector<std::string> AdsState::MissingEndpoints() const {
 }
 
 void AdsState::TreatAsEmpty(const std::vector<std::string>& endpoints) {
-  for (const std::string& name : endpoints) (void)compiler_->SetEndpoints({name, {}});
+  for (const std::string& name : endpoints) {
+    if (compiler_->SetEndpoints({name, {}}).ok()) endpoints_received_.insert(name);
+  }
 }
 
 }  // namespace outrigger::discovery

@@ -64,8 +64,15 @@ class AdsState {
   };
   TypeState& Of(Type type) { return types_[static_cast<size_t>(type)]; }
 
-  // Applies one resource; the refusal says why.
-  absl::Status Apply(Type type, const google::protobuf::Any& any, std::string* name, std::vector<std::string>* refers);
+  // One resource of a response.
+  struct Incoming {
+    std::string name;                 // empty: it cannot be read
+    std::vector<std::string> refers;  // names it points to
+    bool unasked = false;             // endpoints or routes that nobody subscribed to: not taken, not refused
+  };
+  // Applies one resource; the refusal says why. `present`: names that the response held already.
+  absl::Status Apply(Type type, const google::protobuf::Any& any, const std::set<std::string>& present, Incoming* incoming);
+  absl::Status Admit(Type type, const std::string& name, const std::set<std::string>& present, Incoming* incoming) const;
   std::string ApplyAll(Type type, const Response& response);
   void RemoveAbsent(Type type, const std::set<std::string>& present);
   Request MakeRequest(Type type, const std::string& error = {});

@@ -87,14 +87,17 @@ Outcome ControlLink::Start() {
   if (!key) return key.error();
   key_ = *key;
   Result<tls::Credentials> kept = identity_store_.Load(key_);
+  std::string unusable;
   if (kept) {
-    if (Outcome adopted = Adopt(std::move(kept).value(), /*keep=*/false); !adopted) {
-      options_.log(LogLevel::kWarning, "the kept certificate is not used", {{"why", adopted.error().detail}});
-    }
+    if (Outcome adopted = Adopt(std::move(kept).value(), /*keep=*/false); !adopted) unusable = adopted.error().detail;
+  } else if (kept.error().code != ErrorCode::kNotFound) {
+    unusable = kept.error().detail;
   }
-  const bool expired = identity_ == nullptr || identity_->not_after() <= loop_->wall_now();
-  if (expired && !options_.token.has_value() && options_.control_ca.empty()) {
+  if (unusable.empty() && identity_ != nullptr && !Usable()) unusable = "it ended at " + tls::FormatTime(identity_->not_after());
+  if (!unusable.empty()) options_.log(LogLevel::kWarning, "the kept certificate is not used", {{"why", unusable}});
+  if (!Usable() && !options_.token.has_value() && options_.control_ca.empty()) {
     return Error::Make(ErrorCode::kInvalid, "no usable certificate is kept in " + options_.data_dir +
+                                                (unusable.empty() ? "" : " (" + unusable + ")") +
                                                 " and no --token-file was given: make a token with `outrigger token create --workload " +
                                                 options_.workload + "`");
   }
@@ -107,7 +110,7 @@ Outcome ControlLink::Start() {
 // ---------------------------------------------------------------- connection
 
 void ControlLink::MakeChannel() {
-  channel_has_identity_ = identity_ != nullptr && identity_->not_after() > loop_->wall_now();
+  channel_has_identity_ = Usable();
   rpc::ChannelOptions options;
   options.target = options_.control;
   options.tls_options.sni = "control.outrigger-system.svc.outrigger.internal";
@@ -128,9 +131,22 @@ void ControlLink::MakeChannel() {
 }
 
 void ControlLink::Connect() {
-  const bool usable = identity_ != nullptr && identity_->not_after() > loop_->wall_now();
+  const bool usable = Usable();
+  if (!usable && !options_.token.has_value() && options_.control_ca.empty()) {
+    // Only a person can help; should one set the clock right, this finds out.
+    ReconnectLater("the certificate ended at " + tls::FormatTime(identity_->not_after()) +
+                   " and there is no --token-file: make a token with `outrigger token create --workload " + options_.workload + "`");
+    return;
+  }
   if (channel_ == nullptr || channel_has_identity_ != usable) MakeChannel();
   channel_->Connect();
+}
+
+// Calls under way end without a word: their handlers go with them, or a renewal under way would be waited for for ever.
+void ControlLink::DropChannel() {
+  ads_call_.reset();
+  issue_call_.reset();
+  channel_.reset();
 }
 
 void ControlLink::OnUp() {
@@ -138,8 +154,9 @@ void ControlLink::OnUp() {
   const tls::Peer* peer = channel_->peer();
   Result<tls::SpiffeId> id = tls::ParseSpiffeId(peer == nullptr ? std::string_view() : std::string_view(peer->spiffe_id));
   if (!id || id->path != kControlPlanePath) {
-    channel_.reset();
-    ReconnectLater("the server is not the control plane but " + (peer == nullptr ? std::string("nobody") : peer->spiffe_id));
+    const std::string who = peer == nullptr ? "nobody" : peer->spiffe_id.empty() ? "without an identity" : peer->spiffe_id;
+    DropChannel();
+    ReconnectLater("the server is not the control plane but " + who);
     return;
   }
   ++status_.connects;
@@ -162,6 +179,7 @@ void ControlLink::ReconnectLater(const std::string& why) {
     options_.log(LogLevel::kWarning, "the control plane is away; what is in force stays in force",
                  {{"control", options_.control}, {"why", why}});
   }
+  warm_timer_.Disarm();  // what is in force stays in force
   status_.connected = false;
   status_.last_error = why;
   ++status_.failures;
@@ -210,7 +228,7 @@ void ControlLink::OnIssued(const outrigger::v1::IssueCertificateResponse& respon
   issue_call_.reset();
   if (!channel_has_identity_) {
     // First contact is over: the same port again, as ourselves.
-    channel_.reset();
+    DropChannel();
     Connect();
     return;
   }
@@ -223,7 +241,7 @@ void ControlLink::OnIssueFailed(const rpc::Status& status) {
                {{"workload", options_.workload}, {"why", status.ToString()}});
   status_.last_error = status.ToString();
   if (!channel_has_identity_) {
-    channel_.reset();
+    DropChannel();
     ReconnectLater(status.ToString());
     return;
   }
@@ -269,14 +287,14 @@ void ControlLink::StartAds() {
   ads_call_ = std::make_unique<AdsCall>(this);
   ads_call_->call = channel_->Start(kAdsPath, {}, std::nullopt, ads_call_.get());
   for (const AdsState::Request& request : ads_.OnStream()) ads_call_->call->Send(request);
-  loop_->Arm(&warm_timer_, options_.warm_timeout);
+  waited_for_since_.clear();
+  WaitForEndpoints();
 }
 
 void ControlLink::OnAdsMessage(Bytes message) {
   AdsState::Response response;
   if (!response.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
-    ads_call_.reset();
-    channel_.reset();
+    DropChannel();
     ReconnectLater("the control plane sent something that is no DiscoveryResponse");
     return;
   }
@@ -294,22 +312,42 @@ void ControlLink::OnAdsMessage(Bytes message) {
     for (auto& [name, bytes] : changes) pending_save_[type][name] = std::move(bytes);
   }
   if (!save_timer_.armed()) loop_->Arm(&save_timer_, kSaveDelay);
+  WaitForEndpoints();
   PublishIfChanged();
 }
 
 void ControlLink::OnAdsDone(const rpc::Status& status) {
-  ads_call_.reset();
-  channel_.reset();
+  DropChannel();
   ReconnectLater("the configuration stream ended: " + status.ToString());
 }
 
+// Each name from when it was asked for on this stream.
+void ControlLink::WaitForEndpoints() {
+  std::map<std::string, Instant> since;
+  for (const std::string& name : ads_.MissingEndpoints()) {
+    const auto known = waited_for_since_.find(name);
+    since[name] = known == waited_for_since_.end() ? loop_->now() : known->second;
+  }
+  waited_for_since_ = std::move(since);
+  warm_timer_.Disarm();
+  if (waited_for_since_.empty() || ads_call_ == nullptr) return;
+  const auto first = std::min_element(waited_for_since_.begin(), waited_for_since_.end(),
+                                      [](const auto& a, const auto& b) { return a.second < b.second; });
+  loop_->Arm(&warm_timer_, std::max<Duration>(first->second + options_.warm_timeout - loop_->now(), Duration::zero()));
+}
+
 void ControlLink::OnWarmTimeout() {
-  const std::vector<std::string> missing = ads_.MissingEndpoints();
-  if (missing.empty()) return;
-  options_.log(LogLevel::kWarning, "endpoints did not come and count as none",
-               {{"first", missing.front()}, {"count", std::to_string(missing.size())}});
-  ads_.TreatAsEmpty(missing);
-  PublishIfChanged();
+  std::vector<std::string> missing;
+  for (const auto& [name, since] : waited_for_since_) {
+    if (since + options_.warm_timeout <= loop_->now()) missing.push_back(name);
+  }
+  if (!missing.empty()) {
+    options_.log(LogLevel::kWarning, "endpoints did not come and count as none",
+                 {{"first", missing.front()}, {"count", std::to_string(missing.size())}});
+    ads_.TreatAsEmpty(missing);
+    PublishIfChanged();
+  }
+  WaitForEndpoints();
 }
 
 void ControlLink::PublishIfChanged() {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -79,6 +80,8 @@ class ControlLink final : private rpc::Channel::Handler {
   void OnDown(Error error) override;
   void Connect();
   void MakeChannel();
+  void DropChannel();
+  bool Usable() const { return identity_ != nullptr && identity_->not_after() > loop_->wall_now(); }
   void ReconnectLater(const std::string& why);
   void StartAds();
   void StartIssue();
@@ -93,6 +96,7 @@ class ControlLink final : private rpc::Channel::Handler {
   void PublishIfChanged();
   void OnRenewalDue() { StartIssue(); }
   void OnBackOffOver() { Connect(); }
+  void WaitForEndpoints();
   void OnWarmTimeout();
   void OnSaveDue() { last_good_.Save(pending_save_), pending_save_.clear(); }
 
@@ -113,6 +117,7 @@ class ControlLink final : private rpc::Channel::Handler {
   bool channel_has_identity_ = false;
   bool configured_ = false;
   uint32_t failures_in_a_row_ = 0;
+  std::map<std::string, Instant> waited_for_since_;  // endpoints that this stream was asked for and has not sent
   AdsState::Accepted pending_save_;
   LinkStatus status_;
   CallbackTimer<ControlLink, &ControlLink::OnBackOffOver> backoff_timer_{this};

@@ -44,14 +44,17 @@ Result<tls::Credentials> IdentityStore::Load(const std::shared_ptr<const tls::Pr
   if (!leaf) return leaf.error();
   Result<std::string> roots = files_->Read(Path(kRootsFile), 1 << 20);
   if (!roots) return roots.error();
+  const auto damaged = [this](const char* file, const Error& why) {
+    return Error::Make(ErrorCode::kInvalid, Path(file) + " is damaged: " + why.detail);
+  };
   auto chain = tls::ChainFromPem(*leaf);
-  if (!chain) return chain.error();
+  if (!chain) return damaged(kLeafFile, chain.error());
   auto trusted = tls::ChainFromPem(*roots);
-  if (!trusted) return trusted.error();
+  if (!trusted) return damaged(kRootsFile, trusted.error());
   auto info = tls::ParseCertificate((*chain)[0]);
-  if (!info) return info.error();
+  if (!info) return damaged(kLeafFile, info.error());
   auto id = tls::ParseSpiffeId(info->spiffe_id);
-  if (!id) return id.error();
+  if (!id) return damaged(kLeafFile, id.error());
   tls::Credentials credentials;
   credentials.key = key;
   credentials.chain = std::move(chain).value();

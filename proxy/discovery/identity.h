@@ -18,7 +18,7 @@ class IdentityStore {
 
   // The key that is kept, or a new one, kept before it is used. kInvalid when the file is readable by others or damaged.
   Result<std::shared_ptr<const tls::PrivateKey>> Key();
-  // Leaf and roots that were kept with the key; kNotFound when there are none. Not checked for expiry.
+  // Leaf and roots that were kept with the key; kNotFound when there are none, kInvalid when one is damaged. Not checked for expiry.
   Result<tls::Credentials> Load(const std::shared_ptr<const tls::PrivateKey>& key);
   Outcome Save(const tls::Credentials& credentials);
 

@@ -1,6 +1,7 @@
 #include "proxy/discovery/translate.h"
 
 #include <algorithm>
+#include <map>
 
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
@@ -34,8 +35,12 @@ absl::Status ReadCommonTls(const tls_v3::CommonTlsContext& in, const std::string
       params.tls_maximum_protocol_version() != tls_v3::TlsParameters::TLSv1_3) {
     return Invalid(where, "only TLS 1.3 is spoken between workloads");
   }
-  if (in.has_validation_context_sds_secret_config()) return absl::OkStatus();
-  if (!in.has_combined_validation_context()) return Invalid(where, "says nothing about verifying the peer");
+  const bool combined = in.has_combined_validation_context();
+  if (!combined && !in.has_validation_context_sds_secret_config()) return Invalid(where, "says nothing about verifying the peer");
+  const auto& roots = combined ? in.combined_validation_context().validation_context_sds_secret_config()
+                               : in.validation_context_sds_secret_config();
+  if (roots.name() != "ROOTCA") return Invalid(where, "validation_context_sds_secret_config must name the secret \"ROOTCA\"");
+  if (!combined) return absl::OkStatus();
   const auto& validation = in.combined_validation_context().default_validation_context();
   OUTRIGGER_RETURN_IF_ERROR(OnlyFields(validation, where + ".default_validation_context", {"match_typed_subject_alt_names"}));
   for (const auto& san : validation.match_typed_subject_alt_names()) {
@@ -128,6 +133,28 @@ absl::StatusOr<config::FilterChain> ToChain(const envoy::config::listener::v3::F
   return out;
 }
 
+// Our own metadata, because xDS knows only a share of active requests, which turns high load into a lasting outage.
+absl::Status ReadRetryBudget(const google::protobuf::Struct* ours, config::RetryBudget* out) {
+  using google::protobuf::Value;
+  constexpr char kWhere[] = "metadata.outrigger.dev.retry_budget";
+  if (ours == nullptr) return absl::OkStatus();
+  const auto budget = ours->fields().find("retry_budget");
+  if (budget == ours->fields().end()) return absl::OkStatus();
+  if (budget->second.kind_case() != Value::kStructValue) return Invalid(kWhere, "must be {ratio, min_per_second}");
+  // Ordered, so that of two mistakes always the same one is told.
+  const std::map<std::string, Value> fields(budget->second.struct_value().fields().begin(), budget->second.struct_value().fields().end());
+  for (const auto& [name, value] : fields) {
+    const bool ratio = name == "ratio";
+    if (!ratio && name != "min_per_second") return Invalid(kWhere, absl::StrCat(name, " is not known to this proxy"));
+    const double number = value.number_value();
+    // Written so that NaN is refused, too.
+    const bool good = value.kind_case() == Value::kNumberValue && number >= 0 && number <= (ratio ? 1 : 1e6);
+    if (!good) return Invalid(absl::StrCat(kWhere, ".", name), ratio ? "must be 0 to 1" : "must be 0 to 1000000");
+    (ratio ? out->ratio : out->min_per_second) = number;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadTransportMatches(const Cluster& in, config::Cluster* out) {
   const auto read = [&](const core::TransportSocket& socket, bool mesh_only, const std::string& where) -> absl::Status {
     if (socket.typed_config().Is<tls_v3::UpstreamTlsContext>()) {
@@ -136,7 +163,13 @@ absl::Status ReadTransportMatches(const Cluster& in, config::Cluster* out) {
       OUTRIGGER_RETURN_IF_ERROR(OnlyFields(tls, where, {"common_tls_context", "sni", "max_session_keys"}));
       out->mesh = true;
       out->sni = tls.sni();
-      return ReadCommonTls(tls.common_tls_context(), where + ".common_tls_context", &out->accepted_ids);
+      const std::string context = where + ".common_tls_context";
+      const size_t before = out->accepted_ids.size();
+      OUTRIGGER_RETURN_IF_ERROR(ReadCommonTls(tls.common_tls_context(), context, &out->accepted_ids));
+      if (out->accepted_ids.size() == before) {
+        return Invalid(context, "match_typed_subject_alt_names is empty, and that would trust everybody in the mesh");
+      }
+      return absl::OkStatus();
     }
     if (socket.name() != "envoy.transport_sockets.raw_buffer" || mesh_only)
       return Invalid(where, absl::StrCat(socket.name(), " is not supported by this proxy"));
@@ -276,6 +309,7 @@ absl::StatusOr<config::Cluster> Translate(const Cluster& in) {
   }
   OUTRIGGER_RETURN_IF_ERROR(ReadTransportMatches(in, &out));
   const google::protobuf::Struct* ours = FindMetadata(in.metadata(), kOurs);
+  OUTRIGGER_RETURN_IF_ERROR(ReadRetryBudget(ours, &out.retry_budget));
   out.service = TextField(ours, "service");
   out.service_namespace = TextField(ours, "namespace");
   if (in.name().starts_with("inbound|")) {

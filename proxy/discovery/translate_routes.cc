@@ -227,6 +227,9 @@ absl::Status ReadForward(const route_v3::RouteAction& in, const std::string& whe
     out->regex_rewrite_pattern = in.regex_rewrite().pattern().regex();
     out->regex_rewrite_substitution = in.regex_rewrite().substitution();
   }
+  if (!IsFieldValue(out->host_rewrite + out->prefix_rewrite + out->regex_rewrite_substitution)) {
+    return Invalid(where, "a rewrite has a line break or NUL");
+  }
   if (in.has_retry_policy()) return ReadRetry(in.retry_policy(), where + ".retry_policy", &out->retry);
   return absl::OkStatus();
 }

@@ -152,5 +152,26 @@ TEST(RetryBudget, SavesUpNoMoreThanItsCapacity) {
   EXPECT_EQ(taken, 3);
 }
 
+TEST(RetryBudget, NewSettingsHoldFromNowOnAndKeepWhatIsSaved) {
+  RetryBudget budget({.ratio = 1, .floor_per_second = 1, .capacity = 10});
+  const Instant start{std::chrono::hours(1)};
+  budget.Configure({.ratio = 0, .floor_per_second = 0, .capacity = 2});
+  EXPECT_EQ(budget.tokens(), 2);
+  EXPECT_TRUE(budget.TryTake(start));
+  EXPECT_TRUE(budget.TryTake(start));
+  budget.OnSuccess();
+  EXPECT_FALSE(budget.TryTake(start + 1min)) << "neither successes nor time give any more";
+  budget.Configure({.ratio = 1, .floor_per_second = 0, .capacity = 5});
+  budget.OnSuccess();
+  EXPECT_TRUE(budget.TryTake(start + 1min));
+  EXPECT_FALSE(budget.TryTake(start + 1min)) << "a new budget is not a full one";
+}
+
+TEST(RetryBudget, OfNothingAllowsNothing) {
+  RetryBudget budget;
+  budget.Configure({.ratio = 0, .floor_per_second = 0, .capacity = 0});
+  EXPECT_FALSE(budget.TryTake(Instant{std::chrono::hours(1)}));
+}
+
 }  // namespace
 }  // namespace outrigger::guard

@@ -9,6 +9,12 @@
 namespace outrigger::snapshot {
 namespace {
 
+// Ten seconds of the floor can be saved up, and never less than a hundred retries: a replica's death takes that many at once.
+guard::RetryBudget::Settings BudgetOf(const config::RetryBudget& budget) {
+  const bool none = budget.ratio == 0 && budget.min_per_second == 0;
+  return {budget.ratio, budget.min_per_second, none ? 0 : std::max(100.0, budget.min_per_second * 10)};
+}
+
 // Finds the live state of clusters and endpoints again by name. Entries of endpoints that nothing holds any more are dropped now and
 // then; cluster entries stay (their index names metrics).
 class LiveStates {
@@ -166,6 +172,7 @@ void CompilerImpl::Rebuild(const std::string& name, ClusterEntry* entry) {
   auto cluster = std::make_shared<Cluster>();
   cluster->config = entry->config;
   cluster->state = states_.ClusterOf(name);
+  cluster->state->retry_budget.Configure(BudgetOf(entry->config.retry_budget));
   if (!entry->config.discovered) {
     cluster->endpoints = MakeList(name, entry->config.inline_endpoints);
   } else if (const auto it = endpoints_.find(entry->config.endpoints_name); it != endpoints_.end()) {

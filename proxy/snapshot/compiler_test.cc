@@ -131,6 +131,21 @@ TEST(Compiler, ForgetsWhatWasRemoved) {
   EXPECT_FALSE(compiler->Build()->FindCluster("a")->warm()) << "its endpoints went with it";
 }
 
+TEST(Compiler, GivesAClusterItsRetryBudgetAndTakesItBack) {
+  auto compiler = MakeCompiler();
+  config::Cluster cluster = Discovered("a");
+  cluster.retry_budget = {0, 0};
+  ASSERT_TRUE(compiler->SetCluster(cluster).ok());
+  const Instant now{std::chrono::hours(1)};
+  guard::RetryBudget& budget = compiler->Build()->FindCluster("a")->state->retry_budget;
+  EXPECT_FALSE(budget.TryTake(now)) << "none was declared";
+
+  cluster.retry_budget = config::RetryBudget();
+  ASSERT_TRUE(compiler->SetCluster(cluster).ok());
+  ASSERT_EQ(&compiler->Build()->FindCluster("a")->state->retry_budget, &budget) << "it lives on";
+  EXPECT_TRUE(budget.TryTake(now));
+}
+
 TEST(Listener, PrefersTheMoreSpecificChain) {
   Listener listener;
   const auto add = [&](std::string name, std::vector<std::string> names, std::optional<bool> tls, std::optional<uint16_t> port) {
