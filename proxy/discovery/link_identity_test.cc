@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "proxy/discovery/link_testing.h"
-#include "proxy/tls/certificate.h"
 
 namespace outrigger::discovery {
 namespace {
@@ -99,10 +98,9 @@ TEST_F(LinkIdentityTest, TheCertificateIsRenewedAtTwoThirdsByItselfAndWithTheSam
   const std::string key = PemOf("key.pem");
   token_.reset();
   ASSERT_TRUE(world_.RunUntil([&] { return state_.issues.size() == 2; }, 1h));
-  // The leaf was backdated by a minute; up to a twentieth of its life is jitter.
-  const Duration life = state_.lifetime + tls::kLeafBackdate;
-  EXPECT_LE(world_.now() - begun, life * 2 / 3 - tls::kLeafBackdate + 1s);
-  EXPECT_GE(world_.now() - begun, life * 2 / 3 - tls::kLeafBackdate - life / 20 - 1s);
+  // Up to a twentieth of the life is jitter.
+  EXPECT_LE(world_.now() - begun, state_.lifetime * 2 / 3 + 1s);
+  EXPECT_GE(world_.now() - begun, state_.lifetime * 2 / 3 - state_.lifetime / 20 - 1s);
   EXPECT_EQ(state_.issues[1].authorization, "") << "the certificate is proof enough";
   EXPECT_EQ(state_.issues[1].peer, "spiffe://cluster.local/ns/default/sa/web");
   ASSERT_TRUE(world_.RunUntil([&] { return proxy().identities.size() == 2; }, 1s));
