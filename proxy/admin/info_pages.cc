@@ -53,6 +53,7 @@ constexpr std::pair<std::string_view, std::string_view> kReads[] = {
 };
 constexpr std::pair<std::string_view, std::string_view> kChanges[] = {
     {"/logging", "?level=debug|info|warning|error; without it, shows the level"},
+    {"/reopen_logs", "opens the access log's file again, after a rotation"},
     {"/drain", "finishes what is under way; the process stays"},
     {"/healthcheck/fail", "takes readiness away"},
     {"/healthcheck/ok", "gives readiness back"},

@@ -113,6 +113,12 @@ void Link(const View& view, Writer* out) {
   out->One("outrigger_certificates_issued_total", "counter", "Certificates received from the control plane.", status.certificates_issued);
 }
 
+void AccessLog(const View& view, Writer* out) {
+  out->One("outrigger_access_log_lines_total", "counter", "Lines of the access log.", view.access_log.lines);
+  out->One("outrigger_access_log_dropped_total", "counter", "Requests without their line because there was no room for it.",
+           view.access_log.dropped);
+}
+
 void Process(const View& view, Writer* out) {
   const ProcessFacts& process = view.process;
   out->One("process_cpu_seconds_total", "counter", "Processor time, user and system.", process.cpu_seconds);
@@ -168,6 +174,7 @@ std::string MetricsPage(const View& view) {
   Upstream(stats, &out);
   Clusters(view, &out);
   Link(view, &out);
+  AccessLog(view, &out);
   Process(view, &out);
   return std::move(out.out);
 }

@@ -92,6 +92,7 @@ View PagesImpl::MakeView(const Reports* reports) const {
   view.self = &options_.self;
   view.shards = reports;
   if (options_.process != nullptr) view.process = options_.process();
+  if (options_.access_log != nullptr) view.access_log = options_.access_log();
   view.now = loop_->now();
   view.wall_now = loop_->wall_now();
   return view;
@@ -202,7 +203,7 @@ Response PagesImpl::Logging(const Request& request) {
   if (const std::string_view wanted = request.Query("level"); !wanted.empty()) {
     bool known = false;
     for (const auto& [level, name] : kLevels) {
-      if (name == wanted) options_.log_level->store(level, std::memory_order_relaxed), known = true;
+      if (name == wanted) options_.log_level->store(level), known = true;
     }
     if (!known) return Response::Text(400, "level must be debug, info, warning or error\n");
   } else if (!request.query.empty()) {
@@ -210,7 +211,7 @@ Response PagesImpl::Logging(const Request& request) {
   }
   std::string text = "active loggers:\n";
   for (const auto& [level, name] : kLevels) {
-    if (level == options_.log_level->load(std::memory_order_relaxed)) text += "  outrigger: " + std::string(name) + "\n";
+    if (level == options_.log_level->load()) text += "  outrigger: " + std::string(name) + "\n";
   }
   return Response::Text(200, std::move(text));
 }
@@ -224,6 +225,10 @@ Response PagesImpl::Drain() {
 
 void PagesImpl::RouteChanges() {
   Change("/logging", [this](const Request& request) { return Logging(request); });
+  Change("/reopen_logs", [this](const Request&) {
+    if (options_.reopen_logs != nullptr) options_.reopen_logs();
+    return Response::Text(200, "OK\n");
+  });
   Change("/drain", [this](const Request&) { return Drain(); });
   Change("/drain_listeners", [this](const Request&) { return Drain(); });
   Change("/healthcheck/fail", [this](const Request&) { return sidecar_->set_healthy(false), Response::Text(200, "OK\n"); });

@@ -3,7 +3,6 @@
 // Reads are GET, changes are POST; GET of a changing path is 405. Main loop only.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -29,11 +28,19 @@ struct ProcessFacts {
   uint64_t threads = 0;
 };
 
+// Lines of the access log since the start.
+struct AccessLogFacts {
+  uint64_t lines = 0;
+  uint64_t dropped = 0;
+};
+
 struct PagesOptions {
   net::Address admin;      // family kNone: not served
   net::Address telemetry;  // family kNone: not served
   path::Self self;
-  std::shared_ptr<std::atomic<LogLevel>> log_level;  // null: /logging says 501
+  std::shared_ptr<SharedLogLevel> log_level;         // null: /logging says 501
+  std::function<AccessLogFacts()> access_log;        // null: there is none
+  std::function<void()> reopen_logs;                 // null: nothing to reopen
   std::function<void()> quit;                        // /quitquitquit, after its answer
   std::function<ProcessFacts()> process;             // null: zeros
   Duration drain_grace = std::chrono::seconds(1);    // of /drain: connections that are idle after it are closed

@@ -16,6 +16,7 @@ struct View {
   const path::Self* self = nullptr;
   const std::vector<sidecar::ShardReport>* shards = nullptr;  // null for pages that need none
   ProcessFacts process;
+  AccessLogFacts access_log;
   Instant now{};
   WallTime wall_now{};
 };

@@ -51,9 +51,9 @@ StderrLog MakeStderrLog(LogLevel level, bool json) {
   logger->set_formatter(json ? std::make_unique<spdlog::pattern_formatter>("{\"time\":\"%Y-%m-%dT%H:%M:%S.%eZ\",\"level\":\"%l\",%v}",
                                                                            spdlog::pattern_time_type::utc)
                              : std::make_unique<spdlog::pattern_formatter>("%Y-%m-%d %H:%M:%S.%e %-7l %v"));
-  auto least = std::make_shared<std::atomic<LogLevel>>(level);
+  auto least = std::make_shared<SharedLogLevel>(level);
   Log log = [logger, json, least](LogLevel message_level, std::string_view message, const LogFields& fields) {
-    if (message_level < least->load(std::memory_order_relaxed)) return;
+    if (message_level < least->load()) return;
     logger->log(Level(message_level), "{}", json ? JsonMembers(message, fields) : Text(message, fields));
   };
   return {std::move(log), std::move(least)};

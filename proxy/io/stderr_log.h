@@ -1,7 +1,6 @@
 // A program's log on stderr: text for people on a terminal, one JSON object a line otherwise.
 #pragma once
 
-#include <atomic>
 #include <memory>
 
 #include "proxy/base/log.h"
@@ -9,8 +8,8 @@
 namespace outrigger::io {
 
 struct StderrLog {
-  Log log;                                       // thread-safe
-  std::shared_ptr<std::atomic<LogLevel>> level;  // may be changed while running (/logging)
+  Log log;                                // thread-safe
+  std::shared_ptr<SharedLogLevel> level;  // may be changed while running (/logging)
 };
 
 StderrLog MakeStderrLog(LogLevel level, bool json);

@@ -2,6 +2,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <utility>
 
 #include "proxy/observe/access_log.h"
 
@@ -69,6 +70,9 @@ void AppendJsonText(std::string_view text, std::string* out) {
     if (c == '"' || c == '\\') {
       *out += '\\';
       *out += static_cast<char>(c);
+    } else if (length == 2 && c == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0) {  // C1: terminals obey them as well
+      char escape[8];
+      out->append(escape, static_cast<size_t>(std::snprintf(escape, sizeof escape, "\\u00%02x", static_cast<unsigned char>(text[1]))));
     } else if (c < 0x20 || c == 0x7F) {
       char escape[8];
       out->append(escape, static_cast<size_t>(std::snprintf(escape, sizeof escape, "\\u%04x", c)));
