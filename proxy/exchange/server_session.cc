@@ -41,6 +41,7 @@ void ServerSession::OnOpen() {
     return;
   }
   host_->loop->Arm(&idle_timer_, host_->settings.idle_timeout);
+  if (draining_) Drain(/*close_idle=*/false);  // asked during the handshake
 }
 
 // ---------------------------------------------------------------- input
@@ -253,7 +254,8 @@ void ServerSession::Drain(bool close_idle) {
   draining_ = true;
   if (codec_ == nullptr) return;
   codec_->Drain();
-  if (close_idle && exchanges_.empty() && held_.empty()) broken_ = true;
+  // A request whose head has begun to arrive is served.
+  if (close_idle && exchanges_.empty() && held_.empty() && !codec_->head_started()) broken_ = true;
   Touch();
 }
 

@@ -29,7 +29,8 @@ LogOutput::~LogOutput() {
 
 Outcome LogOutput::Open() {
   // O_NONBLOCK: a named pipe without a reader is an error at once.
-  const int fd = path_ == "-" ? STDOUT_FILENO : open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
+  constexpr int kHow = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+  const int fd = path_ == "-" ? STDOUT_FILENO : open(path_.c_str(), kHow, 0640);
   if (fd < 0) return Error::Make(ErrorCode::kIo, path_ + " cannot be opened for writing: " + strerror(errno));
   if (fd_ > STDERR_FILENO) close(fd_);
   fd_ = fd;

@@ -137,7 +137,8 @@ Outcome Convert(const Flags& flags, net::Files* files, Config* config) {
   config->workers = flags.workers > 0 ? flags.workers : worker::WorkerCount();
   config->shard.share_ports = config->workers > 1;
   if (flags.access_log != "off") config->access_log = flags.access_log;
-  const bool text = flags.access_log_format.empty() ? flags.access_log == "-" && isatty(STDOUT_FILENO) != 0 : flags.access_log_format == "text";
+  const bool to_terminal = flags.access_log == "-" && isatty(STDOUT_FILENO) != 0;
+  const bool text = flags.access_log_format.empty() ? to_terminal : flags.access_log_format == "text";
   config->access_log_format = text ? sidecar::AccessLogFormat::kText : sidecar::AccessLogFormat::kJson;
   config->drain_grace = std::chrono::milliseconds(flags.drain_grace_ms);
   config->drain_limit = std::chrono::seconds(flags.drain_time_s);

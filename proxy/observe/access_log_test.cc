@@ -73,10 +73,10 @@ TEST(AccessLogPolicy, ErrorsIsWhatARecordHasWithoutBeingTold) {
 }
 
 TEST(AccessLogPolicy, ErrorsAreServerErrorsFlagsAndRequestsWithoutAnswer) {
-  for (const auto& [status, wanted] : {std::pair(200, false), {304, false}, {404, false}, {499, false}, {500, true}, {503, true}, {0, true}}) {
+  for (const int status : {200, 304, 404, 499, 500, 503, 0}) {
     ExchangeRecord record = SomeRecord();
     record.status = status;
-    EXPECT_EQ(Wanted(record), wanted) << status;
+    EXPECT_EQ(Wanted(record), status == 0 || status >= 500) << status;
   }
   ExchangeRecord flagged = SomeRecord();
   flagged.status = 404;

@@ -99,7 +99,7 @@ Outcome Shard::Listen() {
 }
 
 net::Address Shard::outbound_address() const { return outbound_ == nullptr ? net::Address() : outbound_->listener->local(); }
-net::Address Shard::inbound_address() const { return inbound_ == nullptr ? net::Address() : inbound_->listener->local(); }
+net::Address Shard::inbound_address() const { return inbound_ == nullptr || inbound_->listener == nullptr ? net::Address() : inbound_->listener->local(); }
 
 void Shard::Publish(std::shared_ptr<const snapshot::Snapshot> snapshot) {
   host_.epoch = snapshot::Epoch(snapshot);
@@ -132,7 +132,7 @@ void Shard::LimitAccepting() {
   if (accept == accepting_) return;
   accepting_ = accept;
   for (Port* port : {outbound_.get(), inbound_.get()}) {
-    if (port != nullptr) port->listener->SetAccepting(accept);
+    if (port != nullptr && port->listener != nullptr) port->listener->SetAccepting(accept);
   }
   for (auto& [name, port] : listen_ports_) port->listener->SetAccepting(accept);
 }
@@ -216,6 +216,14 @@ void Shard::SetTls(std::shared_ptr<const tls::Context> context) {
 
 void Shard::Drain(bool close_idle) {
   draining_ = true;
+  if (close_idle) {
+    if (inbound_ != nullptr) inbound_->listener.reset();
+    // Connections whose first byte has not come.
+    while (!detecting_.empty()) {
+      loop_->Retire(std::move(detecting_.back()->connection));
+      OnUndetected(detecting_.back().get());
+    }
+  }
   // By index: draining may end a session only at the end of the turn.
   for (const auto& session : sessions_) session->Drain(close_idle);
 }
@@ -233,7 +241,7 @@ Stats Shard::stats() const {
   stats.upstream_open = pool_.open_connections();
   stats.endpoints = pool_.Snapshot();
   for (const Port* port : {outbound_.get(), inbound_.get()}) {
-    if (port != nullptr) stats.listeners.emplace(port->listener_name, port->listener->local());
+    if (port != nullptr && port->listener != nullptr) stats.listeners.emplace(port->listener_name, port->listener->local());
   }
   for (const auto& [name, port] : listen_ports_) stats.listeners.emplace(name, port->listener->local());
   return stats;

@@ -53,7 +53,8 @@ class Shard final : private exchange::SessionOwner {
   void Publish(std::shared_ptr<const snapshot::Snapshot> snapshot);
   // The leaf that new handshakes show; connections of an older one are retired gracefully.
   void SetTls(std::shared_ptr<const tls::Context> context);
-  // Requests under way finish; connections close as they become idle, at once with `close_idle`.
+  // Requests under way finish; connections close as they become idle. With `close_idle` those that are idle close at once and other
+  // workloads connect no more; the application beside us still may, since what is under way may need it. May be asked again.
   void Drain(bool close_idle);
   bool idle() const { return sessions_.empty() && host_.active_requests == 0; }
   int64_t active_requests() const { return host_.active_requests; }

@@ -140,13 +140,19 @@ void Sidecar::OnDrainTick() {
   }
   Gather([this](const std::vector<ShardReport>& reports) {
     uint64_t connections = 0;
-    for (const ShardReport& report : reports)
-      connections += report.stats.connections_active + static_cast<uint64_t>(report.stats.requests_active);
-    if (connections == 0 && idle_closed_) {
-      if (drain_done_ != nullptr) std::exchange(drain_done_, nullptr)(false);
+    int64_t requests = 0;
+    for (const ShardReport& report : reports) {
+      connections += report.stats.connections_active;
+      requests += report.stats.requests_active;
+    }
+    if (drain_done_ == nullptr) return;
+    if (idle_closed_ && requests == 0 && connections == 0) {
+      std::exchange(drain_done_, nullptr)(false);
       return;
     }
-    if (drain_done_ != nullptr) loop_->Arm(&drain_timer_, kDrainTick);
+    // Connections that the application beside us made meanwhile.
+    if (idle_closed_ && requests == 0) PostAll([](shard::Shard* shard) { shard->Drain(/*close_idle=*/true); });
+    loop_->Arm(&drain_timer_, kDrainTick);
   });
 }
 
