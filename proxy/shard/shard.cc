@@ -99,7 +99,9 @@ Outcome Shard::Listen() {
 }
 
 net::Address Shard::outbound_address() const { return outbound_ == nullptr ? net::Address() : outbound_->listener->local(); }
-net::Address Shard::inbound_address() const { return inbound_ == nullptr || inbound_->listener == nullptr ? net::Address() : inbound_->listener->local(); }
+net::Address Shard::inbound_address() const {
+  return inbound_ == nullptr || inbound_->listener == nullptr ? net::Address() : inbound_->listener->local();
+}
 
 void Shard::Publish(std::shared_ptr<const snapshot::Snapshot> snapshot) {
   host_.epoch = snapshot::Epoch(snapshot);
