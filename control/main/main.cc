@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 
@@ -135,6 +136,11 @@ int Run(const Flags& flags) {
   signal(SIGPIPE, SIG_IGN);
   std::random_device entropy;
   io::UvLoop loop((static_cast<uint64_t>(entropy()) << 32) | entropy());
+  // Before anything is written or said: another control plane may be at work on the same folders.
+  for (const std::optional<net::Address>& address : {std::optional(options.xds), std::optional(options.admin), options.xds_plaintext}) {
+    if (!address.has_value()) continue;
+    if (Outcome free = io::ProbeBind(*address); !free.ok()) return Fail(free.error().detail);
+  }
   Result<std::unique_ptr<ControlPlane>> plane = ControlPlane::Start(&loop, std::move(options));
   if (!plane.ok()) return Fail(plane.error().detail);
   log(LogLevel::kInfo, "outrigger-control runs",

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <tuple>
@@ -106,15 +108,40 @@ Outcome ReadFiles(const Flags& flags, net::Files* files, discovery::LinkOptions*
   return {};
 }
 
+bool IsName(std::string_view name) {
+  const auto alphanumeric = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  if (name.empty() || name.size() > 253 || !alphanumeric(name.front()) || !alphanumeric(name.back())) return false;
+  return std::all_of(name.begin(), name.end(), [&](char c) { return alphanumeric(c) || c == '-' || c == '.'; });
+}
+
+// HOST:PORT, the host a name or an address.
+bool IsHostAndPort(std::string_view text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return false;
+  const std::string_view host = text.substr(0, colon), digits = text.substr(colon + 1);
+  const bool bare_ipv6 = host.find(':') != std::string_view::npos && host.front() != '[';
+  if (bare_ipv6 || host.find_first_of("/ @?#") != std::string_view::npos) return false;
+  int port = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  return error == std::errc() && end == digits.data() + digits.size() && port > 0 && port <= 65535;
+}
+
+// What CLI11 says, where it is not plain enough.
+std::string PlainError(const CLI::ParseError& error) {
+  std::string text = error.what();
+  const size_t flag = text.find(": ");
+  if (flag != std::string::npos && text.find("At Most 1 required") != std::string::npos) text = text.substr(0, flag) + " is given twice";
+  if (flag != std::string::npos && text.find("required TEXT missing") != std::string::npos) text = text.substr(0, flag) + " needs a value";
+  return text + " (see outrigger-proxy --help)";
+}
+
 Outcome Convert(const Flags& flags, net::Files* files, Config* config) {
   const size_t slash = flags.workload.find('/');
-  if (slash == std::string::npos || slash == 0 || slash + 1 == flags.workload.size() ||
-      flags.workload.find('/', slash + 1) != std::string::npos) {
-    return Error::Make(ErrorCode::kInvalid, "--workload must be NAMESPACE/NAME, as in default/orders-1");
+  if (slash == std::string::npos || !IsName(flags.workload.substr(0, slash)) || !IsName(flags.workload.substr(slash + 1))) {
+    return Error::Make(ErrorCode::kInvalid, "--workload must be NAMESPACE/NAME, as in default/orders-1, not '" + flags.workload + "'");
   }
-  const size_t colon = flags.control.rfind(':');
-  if (colon == std::string::npos || colon == 0 || colon + 1 == flags.control.size()) {
-    return Error::Make(ErrorCode::kInvalid, "--control must be HOST:PORT, as in 127.0.0.1:15010");
+  if (!IsHostAndPort(flags.control)) {
+    return Error::Make(ErrorCode::kInvalid, "--control must be HOST:PORT, as in 127.0.0.1:15010, not '" + flags.control + "'");
   }
   config->self.workload_namespace = flags.workload.substr(0, slash);
   config->self.workload = flags.workload.substr(slash + 1);
@@ -170,7 +197,7 @@ std::optional<Config> ReadCommandLine(int argc, char** argv, net::Files* files, 
     *exit_code = app.exit(help_or_version);
     return std::nullopt;
   } catch (const CLI::ParseError& error) {
-    *exit_code = Fail(std::string(error.what()) + " (see outrigger-proxy --help)");
+    *exit_code = Fail(PlainError(error));
     return std::nullopt;
   }
   Config config;
