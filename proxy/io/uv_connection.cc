@@ -52,6 +52,16 @@ void SetNoDelay(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // fails on Unix sockets, which do not delay
 }
 
+// Ten seconds of silence, then a probe every five: three without an answer are the end. Within one machine the kernel knows anyway.
+void SetKeepAlive(int fd, const net::Address& remote) {
+  if (remote.family() == net::Address::Family::kUnix || remote.loopback()) return;
+  const auto set = [fd](int level, int option, int value) { setsockopt(fd, level, option, &value, sizeof(value)); };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 10);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 5);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+}
+
 void ResetOnClose(int fd) {
   const linger reset{.l_onoff = 1, .l_linger = 0};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
@@ -62,6 +72,7 @@ void ResetOnClose(int fd) {
 UvConnection::UvConnection(UvLoop* loop, int fd, net::Address remote)
     : loop_(loop), poll_(loop, fd, this), remote_(std::move(remote)), accepted_(true) {
   if (remote_.family() != net::Address::Family::kUnix) SetNoDelay(fd);
+  SetKeepAlive(fd, remote_);
 }
 
 UvConnection::UvConnection(UvLoop* loop, const net::ConnectOptions& options, Handler* handler)
@@ -84,6 +95,7 @@ void UvConnection::StartConnect() {
   }
   poll_.SetDescriptor(fd);
   if (remote_.family() != net::Address::Family::kUnix) SetNoDelay(fd);
+  SetKeepAlive(fd, remote_);
   if (connect(fd, address.get(), address.length) != 0 && errno != EINPROGRESS) {
     error_ = errno;
     loop_->Later(this);
@@ -293,6 +305,14 @@ size_t UvConnection::Peek(std::span<uint8_t> into) {
   if (poll_.fd() < 0 || into.empty()) return 0;
   const ssize_t size = recv(poll_.fd(), into.data(), into.size(), MSG_PEEK | MSG_DONTWAIT);
   return size > 0 ? static_cast<size_t>(size) : 0;
+}
+
+Duration UvConnection::unacknowledged_for() const {
+  tcp_info info{};
+  socklen_t length = sizeof(info);
+  if (poll_.fd() < 0 || getsockopt(poll_.fd(), IPPROTO_TCP, TCP_INFO, &info, &length) != 0 || info.tcpi_unacked == 0) return {};
+  // An acknowledgement of zero-window probes counts: that peer is there and does not read. Younger bytes have waited less.
+  return std::chrono::milliseconds(std::min(info.tcpi_last_ack_recv, info.tcpi_last_data_sent));
 }
 
 net::Address UvConnection::local() const {

@@ -30,6 +30,7 @@ class UvConnection final : public net::Connection, private Poll::Owner, private 
   void ShutdownWrite() override;
   void Abort() override;
   size_t Peek(std::span<uint8_t> into) override;
+  Duration unacknowledged_for() const override;
   net::Address local() const override;
   net::Address remote() const override { return remote_; }
   std::optional<net::Address> original_destination() const override;

@@ -1,6 +1,9 @@
 // A byte stream between two sockets, and where they come from. Implementations: io/ (libuv) and test/sim/ (memory).
 // Single-threaded: everything happens on the loop that made it, and every Handler call comes from that loop's turn, never
 // from inside a call of the owner (Write, SetReading...). A Handler may destroy its Connection or Listener in any call.
+//
+// A peer whose machine vanished says nothing. Where nothing is on the way to it the kernel's keep-alive notices in about 25 s (OnClosed
+// with kReset); where something is, the kernel tries for a quarter of an hour: whoever cannot wait asks unacknowledged_for().
 #pragma once
 
 #include <memory>
@@ -47,6 +50,10 @@ class Connection {
   // Copies what the next OnRead would bring without taking it; 0 when nothing is there yet. For an accepted connection
   // before its handler is set.
   virtual size_t Peek(std::span<uint8_t> into) = 0;
+
+  // How long the peer's kernel has left bytes of ours without an acknowledgement. Zero when it has them all, when its reader stalls (it
+  // then acknowledges probes), and where nobody knows.
+  virtual Duration unacknowledged_for() const { return {}; }
 
   virtual Address local() const = 0;
   virtual Address remote() const = 0;

@@ -12,6 +12,10 @@ std::unique_ptr<net::Connection> Dial(net::Loop* loop, const net::Address& addre
 
 }  // namespace
 
+// A machine that lost power says nothing, and its kernel's silence would last a quarter of an hour for a request that is under way.
+constexpr Duration kSilenceCheck = 5s;
+constexpr Duration kSilenceLimit = 10s;  // between two retransmissions, each twice as far from the last: some 23 s in all
+
 // ---------------------------------------------------------------- StreamImpl
 
 StreamImpl::~StreamImpl() {
@@ -93,6 +97,7 @@ void ClientSession::StartRequest(StreamImpl* stream) {
   stream->head_ = nullptr;
   stream->started_ = true;
   streams_.push_back(stream);
+  if (!silence_timer_.armed()) loop_->Arm(&silence_timer_, kSilenceCheck);
   loop_->AtTurnEnd(this);
 }
 
@@ -303,9 +308,22 @@ void ClientSession::OnIdleTimeout() {
   Gone();
 }
 
+void ClientSession::OnSilenceCheck() {
+  if (gone_ || !busy()) return;  // the next request starts it again
+  if (transport_.connection().unacknowledged_for() < kSilenceLimit) {
+    loop_->Arm(&silence_timer_, kSilenceCheck);
+    return;
+  }
+  const Error error = Error::Make(ErrorCode::kReset, "the upstream's machine does not acknowledge what it is sent", Fault::kUpstream);
+  transport_.Abort();
+  FailStreams(error);
+  Gone(error);
+}
+
 void ClientSession::Gone(const Error& error) {
   if (gone_) return;
   gone_ = true;
+  silence_timer_.Disarm();
   connect_timer_.Disarm();
   idle_timer_.Disarm();
   owner_->OnSessionGone(this, open_, error);

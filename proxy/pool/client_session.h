@@ -96,6 +96,7 @@ class ClientSession final : private net::Transport::Handler, private net::TurnTa
   void SettleAfterEvents();
   void OnConnectTimeout();
   void OnIdleTimeout();
+  void OnSilenceCheck();
   StreamImpl* FindStream(http::StreamId id);
   void TellWritable();
 
@@ -116,6 +117,7 @@ class ClientSession final : private net::Transport::Handler, private net::TurnTa
   bool write_shut_ = false;  // FIN is sent: a tunnel's half-close
   CallbackTimer<ClientSession, &ClientSession::OnConnectTimeout> connect_timer_{this};
   CallbackTimer<ClientSession, &ClientSession::OnIdleTimeout> idle_timer_{this};
+  CallbackTimer<ClientSession, &ClientSession::OnSilenceCheck> silence_timer_{this};
   net::Transport transport_;
 };
 

@@ -76,6 +76,8 @@ void SimConnection::Abort() {
   Unlink();
 }
 
+Duration SimConnection::unacknowledged_for() const { return tcp_ == nullptr ? Duration() : tcp_->unacknowledged_for(side_); }
+
 size_t SimConnection::Peek(std::span<uint8_t> into) {
   if (tcp_ == nullptr) return 0;
   const size_t size = std::min(into.size(), tcp_->readable(side_));

@@ -24,6 +24,7 @@ class SimConnection final : public net::Connection, public ReadySource, public T
   void ShutdownWrite() override;
   void Abort() override;
   size_t Peek(std::span<uint8_t> into) override;
+  Duration unacknowledged_for() const override;
   net::Address local() const override { return local_; }
   net::Address remote() const override { return remote_; }
   std::optional<net::Address> original_destination() const override { return original_; }

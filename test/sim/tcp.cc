@@ -55,6 +55,7 @@ void Tcp::OnEvent(uint32_t event, uint64_t argument) {
     }
     return;
   }
+  if (op == kProbe) return OnProbe(sender, argument);
   if (!world_->Reaches(*ends_[sender].machine, *ends_[1 - sender].machine)) {
     // SYN has its own retry, RST none; the rest is sent again once the way is free.
     if (op == kSyn) {
@@ -80,7 +81,8 @@ void Tcp::OnEvent(uint32_t event, uint64_t argument) {
       ends_[1 - sender].window_closed = false;
       Transmit(1 - sender);
       break;
-    case kConnectTimeout: break;
+    case kConnectTimeout:
+    case kProbe: break;
   }
 }
 
@@ -160,6 +162,7 @@ void Tcp::Transmit(int side) {
     }
     const size_t size = world_->Tear(std::min(end.waiting(), peer.receive_capacity - used));
     if (Crosses() && world_->Chance(world_->faults().reset)) return ResetBoth();
+    if (end.in_flight == 0) end.last_progress = world_->now();
     end.in_flight += size;
     Send(kSegment, side, size, size);
   }
@@ -174,6 +177,7 @@ void Tcp::OnSegment(int sender, size_t size) {
   if (from.in_flight < size) return;  // dropped meanwhile by RST or power loss
   End& to = ends_[1 - sender];
   from.in_flight -= size;
+  from.last_progress = world_->now();
   from.arrived += size;
   if (!to.open) {
     from.bytes.Consume(from.arrived);
@@ -282,7 +286,36 @@ void Tcp::Vanish(Machine* machine) {
     ends_[side].gone = true;
     ends_[side].open = false;
     ends_[side].owner = nullptr;
+    if (ends_[1 - side].machine != machine)
+      world_->Push(kKeepAlive, shared_from_this(), kProbe * 2 + static_cast<uint32_t>(1 - side), world_->heals());
   }
+}
+
+void Tcp::Isolate() {
+  for (int side : {kClient, kServer}) {
+    if (ends_[side].open && ends_[side].connected)
+      world_->Push(kKeepAlive, shared_from_this(), kProbe * 2 + static_cast<uint32_t>(side), world_->heals());
+  }
+}
+
+Duration Tcp::unacknowledged_for(int side) const {
+  return ends_[side].in_flight == 0 ? Duration() : world_->now() - ends_[side].last_progress;
+}
+
+// The keep-alive of this end has had no answer for its time. `heals`: when it began; a way that was healed since had one.
+void Tcp::OnProbe(int side, uint64_t heals) {
+  End& end = ends_[side];
+  const End& peer = ends_[1 - side];
+  if (!end.open || !end.failure.ok() || end.mute) return;
+  const bool reaches = world_->Reaches(*end.machine, *peer.machine) && world_->Reaches(*peer.machine, *end.machine);
+  if (!peer.gone && (reaches || heals != world_->heals())) return;
+  // While bytes are on the way the kernel sends those again, and no probes.
+  if (const Instant until = end.last_progress + kRetransmissions; end.in_flight > 0 && world_->now() < until && !reaches) {
+    return world_->PushAt(until, shared_from_this(), kProbe * 2 + static_cast<uint32_t>(side), heals);
+  }
+  Mute(side, true);
+  Fail(side, Error::Make(ErrorCode::kReset, Name(side) + (reaches ? ": connection reset by peer" : ": connection timed out"),
+                         side == kClient ? Fault::kUpstream : Fault::kDownstream));
 }
 
 bool Tcp::Between(const Machine* a, const Machine* b) const {

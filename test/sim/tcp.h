@@ -4,6 +4,7 @@
 //  * A sender may hold send_capacity bytes; a reader that does not read closes the window, and the sender's Take() then says 0.
 //  * Bytes of one direction arrive in order; a lost segment holds back what follows it.
 //  * Closing with unread bytes sends RST (RFC 2525 section 2.17), as does anything that arrives at a closed end.
+//  * A silent peer is noticed by keep-alive after kKeepAlive, or after kRetransmissions when bytes are on the way to it.
 //  * RST is sent once: a partition can swallow it. Segments and FIN are sent until they arrive.
 // Not thread-safe.
 #pragma once
@@ -36,6 +37,8 @@ class Tcp final : public EventSink, public ListLink<Tcp>, public std::enable_sha
  public:
   static constexpr int kClient = 0;
   static constexpr int kServer = 1;
+  static constexpr Duration kKeepAlive = std::chrono::seconds(25);
+  static constexpr Duration kRetransmissions = std::chrono::seconds(924);  // Linux, tcp_retries2 = 15
 
   // `dialled` is where the client believes to be going; `target` is where the packets go (another address when redirected).
   Tcp(World* world, Machine* client, uint32_t actor, net::Address local, net::Address dialled, net::Address target, bool redirected);
@@ -57,6 +60,8 @@ class Tcp final : public EventSink, public ListLink<Tcp>, public std::enable_sha
   void Close(int side);   // the descriptor is closed
   void Abort(int side);   // ... with RST
   void Vanish(Machine* machine);  // power off: that end is gone and tells nobody
+  void Isolate();                 // the way between the ends is cut
+  Duration unacknowledged_for(int side) const;
 
   const net::Address& local(int side) const { return ends_[side].local; }
   const net::Address& remote(int side) const { return ends_[side].remote; }
@@ -70,7 +75,7 @@ class Tcp final : public EventSink, public ListLink<Tcp>, public std::enable_sha
   void ResetBoth();  // both ends get an RST, as from a middlebox
 
  private:
-  enum Op : uint32_t { kSyn, kSynAck, kRefuse, kConnectTimeout, kSegment, kFin, kRst, kWindow };  // times two, plus the sending side
+  enum Op : uint32_t { kSyn, kSynAck, kRefuse, kConnectTimeout, kSegment, kFin, kRst, kWindow, kProbe };  // times two, plus the sending side
 
   struct End {
     Machine* machine = nullptr;
@@ -94,6 +99,7 @@ class Tcp final : public EventSink, public ListLink<Tcp>, public std::enable_sha
     bool mute = false;       // sends nothing any more: reset, aborted or powered off
     bool window_closed = false;
     Instant last_arrival{};
+    Instant last_progress{};  // of what is in flight
 
     size_t waiting() const { return bytes.size() - arrived - in_flight; }
   };
@@ -113,6 +119,7 @@ class Tcp final : public EventSink, public ListLink<Tcp>, public std::enable_sha
   void OnSegment(int sender, size_t size);
   void OnFin(int sender);
   void OnRst(int sender);
+  void OnProbe(int side, uint64_t heals);
 
   World* const world_;
   const net::Address target_;

@@ -121,19 +121,24 @@ void World::Partition(const Machine& a, const Machine& b) {
 
 void World::PartitionOneWay(const Machine& from, const Machine& to) {
   Note(TraceKind::kPartition, 0, (uint64_t{from.index()} << 32) | to.index());
-  cut_.emplace(from.index(), to.index());
+  if (!cut_.emplace(from.index(), to.index()).second) return;
+  connections_.ForEach([&](Tcp* tcp) {
+    if (tcp->open() && tcp->Between(&from, &to)) tcp->Isolate();
+  });
 }
 
 void World::Heal(const Machine& a, const Machine& b) {
   Note(TraceKind::kHeal, 0, (uint64_t{a.index()} << 32) | b.index());
   cut_.erase({a.index(), b.index()});
   cut_.erase({b.index(), a.index()});
+  ++heals_;
   Unpark();
 }
 
 void World::HealAll() {
   Note(TraceKind::kHeal, 0, 0);
   cut_.clear();
+  ++heals_;
   Unpark();
 }
 

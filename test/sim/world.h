@@ -87,6 +87,7 @@ class World {
   void Unpark();  // the way may be free again
   void Park(std::shared_ptr<Tcp> tcp, uint32_t op, uint64_t argument);
   bool Reaches(const Machine& from, const Machine& to) const;
+  uint64_t heals() const { return heals_; }  // how often a cut was mended
   Machine* FindMachine(const net::Address& address, Machine* from);
   Result<std::vector<net::Address>> LookUp(const std::string& host, uint16_t port);
   void AddTcp(Tcp* tcp) { connections_.PushBack(tcp); }
@@ -132,6 +133,7 @@ class World {
   std::map<std::string, std::vector<net::Address>> names_;
   std::map<std::pair<uint32_t, uint32_t>, Duration> link_latency_;
   std::set<std::pair<uint32_t, uint32_t>> cut_;  // (from, to) by machine index
+  uint64_t heals_ = 0;
   std::vector<Parked> parked_;
   std::vector<std::string> problems_;
   IntrusiveList<Tcp> connections_;
