@@ -37,7 +37,8 @@ std::string_view KindName(Kind kind) {
 
 std::string Counts::ToString() const {
   return std::to_string(sent) + " sent, " + std::to_string(answered) + " answered, " + std::to_string(declined) + " declined, " +
-         std::to_string(unknown) + " unknown, " + std::to_string(cut) + " cut, " + std::to_string(broken) + " broken, " + std::to_string(lost) + " lost, " +
+         std::to_string(unknown) + " unknown, " +
+         std::to_string(cut) + " cut, " + std::to_string(broken) + " broken, " + std::to_string(lost) + " lost, " +
          std::to_string(seen) + " seen";
 }
 

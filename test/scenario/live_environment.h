@@ -1,6 +1,6 @@
-// A scenario on real sockets: the actors' main loops are one loop in one thread, their workers are threads; each machine an address of its own in 127.0.0.0/8, so that ports need
-// no translation and test programs that run at the same time do not meet. Killing an actor destroys its object: harsher deaths are for
-// tests that start processes.
+// A scenario on real sockets: the actors' main loops are one loop in one thread, their workers are threads; each machine has an address of
+// its own in 127.0.0.0/8, so that ports need no translation and test programs that run at the same time do not meet. Killing an actor
+// destroys its object: harsher deaths are for tests that start processes.
 #pragma once
 
 #include <map>

@@ -75,7 +75,8 @@ class Tcp final : public EventSink, public ListLink<Tcp>, public std::enable_sha
   void ResetBoth();  // both ends get an RST, as from a middlebox
 
  private:
-  enum Op : uint32_t { kSyn, kSynAck, kRefuse, kConnectTimeout, kSegment, kFin, kRst, kWindow, kProbe };  // times two, plus the sending side
+  // Times two, plus the sending side.
+  enum Op : uint32_t { kSyn, kSynAck, kRefuse, kConnectTimeout, kSegment, kFin, kRst, kWindow, kProbe };
 
   struct End {
     Machine* machine = nullptr;
