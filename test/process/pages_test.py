@@ -323,7 +323,8 @@ class AccessLogTest(mesh.MeshTest):
         mesh.wait_for("the line in the new file", lambda: self.lines(self.file))
         self.assertEqual(len(self.lines(self.file + ".1")), 1)
 
-        self.mesh.write("policy.yaml", "apiVersion: outrigger.dev/v1\nkind: MeshPolicy\nmetadata: {name: mesh}\nspec: {accessLog: {requests: all}}\n")
+        self.mesh.write("policy.yaml", "apiVersion: outrigger.dev/v1\nkind: MeshPolicy\nmetadata: {name: mesh}\n"
+                                       "spec: {accessLog: {requests: all}}\n")
         mesh.wait_for("everything is logged", lambda: self.ask("/fine") == 200 and any(
             line["path"] == "/fine" for line in self.lines(self.file)))
         self.assertEqual(oct(os.stat(self.file).st_mode & 0o777), "0o640")
