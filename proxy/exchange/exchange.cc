@@ -119,7 +119,9 @@ void Exchange::OnClientDrained() {
   if (!upstream_paused_ || session_->buffered(id_) > 0) return;
   upstream_paused_ = false;
   Moved();
-  if (stream_ != nullptr) stream_->SetReading(true);
+  if (stream_ == nullptr) return;
+  stream_->SetReading(true);
+  if (const size_t owed = std::exchange(upstream_owed_, 0); owed > 0) stream_->Consumed(owed);
 }
 
 // The exchange cannot be answered by the upstream: an answer of our own, or, when the response has begun, a cut that nobody can take for
@@ -212,10 +214,14 @@ void Exchange::OnData(Bytes data) {
   Moved();
   record_.response_bytes += data.size();
   session_->SendData(id_, data);
-  stream_->Consumed(data.size());
   if (!upstream_paused_ && session_->buffered(id_) > host_->settings.high_water_bytes) {
     upstream_paused_ = true;
     stream_->SetReading(false);
+  }
+  if (upstream_paused_) {
+    upstream_owed_ += data.size();  // a shared connection is read on: its window is what holds this stream back
+  } else {
+    stream_->Consumed(data.size());
   }
 }
 

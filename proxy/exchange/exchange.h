@@ -124,6 +124,7 @@ class Exchange final : private pool::Stream::Handler {
   bool upgraded_ = false;
   bool response_ended_ = false;  // of a tunnel, which ends when both directions have
   bool upstream_paused_ = false;
+  size_t upstream_owed_ = 0;  // bytes the upstream's window waits for
   bool peer_is_mesh_ = false;
   observe::ExchangeRecord record_;
 

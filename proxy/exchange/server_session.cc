@@ -192,7 +192,9 @@ void ServerSession::SetReading(bool on) {
 }
 
 void ServerSession::Consumed(http::StreamId id, size_t size) {
-  if (size > 0) codec_->Consumed(id, size);
+  if (size == 0) return;
+  codec_->Consumed(id, size);
+  if (!codec_->output().empty()) Touch();  // a window update that nothing else would send
 }
 
 http::Version ServerSession::version() const { return codec_->version(); }

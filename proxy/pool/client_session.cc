@@ -194,6 +194,7 @@ void ClientSession::Deliver(http::StreamEvent& event) {
       stream->session_ = nullptr;
       event.error.fault = Fault::kUpstream;
       handler->OnFailed(event.error, started);
+      if (!gone_) OfferIfFree();
       break;
     }
     default: break;
@@ -205,8 +206,12 @@ void ClientSession::FinishStream(StreamImpl* stream) {
   if (codec_->version() == http::Version::kHttp2 || codec_->can_start() || codec_->should_close()) {
     std::erase(streams_, stream);
     stream->session_ = nullptr;
-    if (!retired_ && codec_->can_start() && held_.empty()) owner_->OnSessionIdle(this);
+    OfferIfFree();
   }
+}
+
+void ClientSession::OfferIfFree() {
+  if (!retired_ && held_.empty() && codec_->can_start()) owner_->OnSessionIdle(this);
 }
 
 void ClientSession::Detach(StreamImpl* stream) {
@@ -226,6 +231,7 @@ void ClientSession::Detach(StreamImpl* stream) {
   // whose both ends have finished is whole.)
   cut_ = cut_ || (codec_->version() != http::Version::kHttp2 && codec_->active_streams() > 0);
   codec_->Reset(stream->id_, ErrorCode::kCancelled);
+  if (!cut_) OfferIfFree();
   loop_->AtTurnEnd(this);
 }
 

@@ -90,6 +90,7 @@ class ClientSession final : private net::Transport::Handler, private net::TurnTa
   void DrainEvents();
   void Deliver(http::StreamEvent& event);
   void FinishStream(StreamImpl* stream);
+  void OfferIfFree();                       // a stream has left: to those who wait, or to be idle
   void Detach(StreamImpl* stream);          // destroyed by its user
   void FailStreams(const Error& error);
   void Gone(const Error& error = {});
