@@ -1,30 +1,23 @@
 """How long a saved file takes to be in force in every proxy, with running programs: many sidecars, one control plane, one machine.
 
-    python3 test/process/propagation.py CONTROL PROXY CLI [--sidecars 20] [--changes 30]
+    python3 test/process/propagation.py [--sidecars 20] [--changes 30]
 
 Every change is a route that answers with another redirect; every sidecar is asked over a connection of its own until it gives the
-new answer. Prints, over all changes, the time from the save to the last sidecar's, and each sidecar's own.
+new answer. Prints, over all changes, the time from the save to each sidecar, and to the last one. Runs what tools/build made, or
+what OUTRIGGER_BIN names; a figure for people, not a test, because it is a time.
 """
 
 import argparse
+import os
+import shutil
 import socket
 import statistics
+import tempfile
 import threading
 import time
 
-from running import Mesh, free_ports, wait_for
+from mesh import LocalMesh, binaries, service_yaml, wait_for, workload_yaml
 
-SERVICE = """apiVersion: v1
-kind: Service
-metadata: {name: orders, namespace: default}
-spec: {selector: {app: orders}, ports: [{port: 80, targetPort: 8080}]}
-"""
-WORKLOAD = """---
-apiVersion: outrigger.dev/v1
-kind: Workload
-metadata: {name: web-%d, namespace: default}
-spec: {address: 127.0.0.1, inboundPort: %d}
-"""
 ROUTE = """apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: moved, namespace: default}
@@ -68,40 +61,48 @@ def figures(name, seconds):
           f"of {len(ordered)}")
 
 
+def measure(mesh, options):
+    names = [f"web-{i}" for i in range(options.sidecars)]
+    mesh.ports_of(*names)
+    mesh.write("mesh.yaml", service_yaml("orders", "app: orders"),
+               *(workload_yaml(name, "app: web", mesh.ports[name], "web") for name in names))
+    mesh.write("route.yaml", ROUTE % 0)
+    mesh.start_control()
+    for name in names:
+        mesh.start_sidecar(name, ["--workers", "1"])
+    mesh.wait_ready()
+    watchers = [Watcher(mesh.ports[name]["outbound"], options.pause_ms / 1000) for name in names]
+    for watcher in watchers:
+        watcher.start()
+    each, last = [], []
+    for change in range(1, options.changes + 1):
+        time.sleep(0.05 + 0.013 * (change % 7))
+        mesh.write("route.yaml", ROUTE % change)
+        saved = time.monotonic()
+        wait_for(f"change {change} everywhere", lambda: all(change in watcher.seen for watcher in watchers))
+        times = [watcher.seen[change] - saved for watcher in watchers]
+        each += times
+        last.append(max(times))
+    for watcher in watchers:
+        watcher.ended = True
+    for watcher in watchers:
+        watcher.join()
+    figures("in force in one sidecar", each)
+    figures(f"in force in all {options.sidecars}", last)
+
+
 def main():
     parser = argparse.ArgumentParser()
-    for name in ("control", "proxy", "cli"):
-        parser.add_argument(name)
     parser.add_argument("--sidecars", type=int, default=20)
     parser.add_argument("--changes", type=int, default=30)
     parser.add_argument("--pause-ms", type=float, default=10)
-    options = parser.parse_args()
-    programs = {"control": options.control, "proxy": options.proxy, "cli": options.cli}
-    inbound = free_ports(options.sidecars)
-    objects = {"mesh.yaml": SERVICE + "".join(WORKLOAD % item for item in enumerate(inbound)), "route.yaml": ROUTE % 0}
-    with Mesh(programs, objects) as mesh:
-        for i, port in enumerate(inbound):
-            mesh.start_proxy(f"default/web-{i}", port).logged("outrigger-proxy runs")
-        ready = lambda: mesh.cli("status", "-o", "json").stdout.count('"state": "READY"') == options.sidecars
-        wait_for("every sidecar runs the mesh", ready)
-        watchers = [Watcher(proxy.outbound, options.pause_ms / 1000) for proxy in mesh.proxies.values()]
-        for watcher in watchers:
-            watcher.start()
-        each, last = [], []
-        for change in range(1, options.changes + 1):
-            time.sleep(0.05 + 0.013 * (change % 7))
-            mesh.save("route.yaml", ROUTE % change)
-            saved = time.monotonic()
-            wait_for(f"change {change} everywhere", lambda: all(change in watcher.seen for watcher in watchers))
-            times = [watcher.seen[change] - saved for watcher in watchers]
-            each += times
-            last.append(max(times))
-        for watcher in watchers:
-            watcher.ended = True
-        for watcher in watchers:
-            watcher.join()
-        figures("in force in one sidecar", each)
-        figures(f"in force in all {options.sidecars}", last)
+    folder = tempfile.mkdtemp(prefix="mesh-")
+    mesh = LocalMesh(os.path.join(folder, "m"), binaries())
+    try:
+        measure(mesh, parser.parse_args())
+    finally:
+        mesh.stop()
+        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,9 @@ struct Flags {
   std::string timeout = "10s", kind, name, space, workload, lifetime = "24h";
 };
 
+// What the control plane calls the text that it was sent; the user knows it by another name.
+constexpr const char* kPosted = "input";
+
 int Fail(int code, std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   fprintf(stderr, "outrigger: %s\n", text.c_str());
@@ -171,7 +174,10 @@ int Apply(const Flags& flags, ControlClient* client, std::optional<Duration> wai
     }
     code = kNotWell;
     if (answer->json.is_object() && answer->json.contains("problems")) {
-      for (const Json& item : answer->json["problems"]) fprintf(stderr, "%s\n", ProblemText(item, inputs[i].first).c_str());
+      for (Json item : answer->json["problems"]) {
+        if (item.value("file", "") == kPosted) item["file"] = inputs[i].first;
+        fprintf(stderr, "%s\n", ProblemText(item, inputs[i].first).c_str());
+      }
       fprintf(stderr, "outrigger: nothing of %s was applied\n", inputs[i].first.c_str());
     } else {
       Fail(kNotWell, inputs[i].first + ": " + answer->error());
@@ -203,6 +209,8 @@ int Get(const Flags& flags, ControlClient* client) {
   if (!answer->ok()) return Fail(kNotWell, answer->error());
   if (flags.output == "yaml") {
     Print(answer->text);
+  } else if (flags.output == "json" && answer->json.contains("object")) {
+    Print(answer->json["object"].dump(2, ' ', false, Json::error_handler_t::replace) + "\n");  // one object, as it may be applied
   } else {
     PrintAs(flags.output, answer->json, ObjectsTable);
   }
@@ -336,6 +344,10 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {
     return app.exit(help_or_version);
+  } catch (const CLI::RequiredError& error) {
+    const std::vector<std::string> unknown = app.remaining();
+    if (!unknown.empty()) return Fail(kUsage, "there is no subcommand \"" + unknown.front() + "\" (see outrigger --help)");
+    return Fail(kUsage, std::string(error.what()) + " (see outrigger --help)");
   } catch (const CLI::ParseError& error) {
     return Fail(kUsage, std::string(error.what()) + " (see outrigger --help)");
   }
