@@ -202,7 +202,8 @@ class WaitTest(Base):
         proxy = self.mesh.sidecars["web-1"].child
         proxy.send_signal(19)  # SIGSTOP
         try:
-            code, out, err = self.outrigger("apply", "-f", "-", "--wait", "--timeout", "300ms", stdin=mesh.service_yaml("late", "app: late"))
+            late = mesh.service_yaml("late", "app: late")
+            code, out, err = self.outrigger("apply", "-f", "-", "--wait", "--timeout", "300ms", stdin=late)
             self.assertEqual(code, NOT_IN_FORCE, out + err)
             self.assertIn("Service default/late created", out)
             self.assertIn("default/web-1", out)
