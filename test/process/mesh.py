@@ -79,7 +79,7 @@ class MeshTest(unittest.TestCase):
     # ---- a pair: client-1 -> orders-1
 
     @classmethod
-    def start_pair(cls, client_flags=(), callee_flags=(), objects=()):
+    def start_pair(cls, client_flags=(), callee_flags=(), objects=(), workers=1):
         """client-1's sidecar opens a port for service orders, which orders-1 answers. The application is not started."""
         cls.mesh.ports_of("client-1", "orders-1")
         ports = cls.mesh.ports
@@ -87,8 +87,8 @@ class MeshTest(unittest.TestCase):
                        workload_yaml("client-1", "app: client", ports["client-1"], "client", calls="orders"),
                        workload_yaml("orders-1", "app: orders", ports["orders-1"], "orders"), *objects)
         cls.mesh.start_control()
-        cls.mesh.start_sidecar("client-1", ["--workers", "1", *client_flags])
-        cls.mesh.start_sidecar("orders-1", ["--workers", "1", *callee_flags])
+        cls.mesh.start_sidecar("client-1", ["--workers", str(workers), *client_flags])
+        cls.mesh.start_sidecar("orders-1", ["--workers", str(workers), *callee_flags])
         cls.mesh.wait_ready()
         wait_for("client-1 listens for orders", lambda: cls.listens(ports["client-1"]["listen"]))
 
