@@ -28,12 +28,14 @@ void EndpointPool::Start(const config::Cluster& cluster, StreamImpl* stream) {
     session->StartRequest(stream);
     return;
   }
-  // HTTP/2 requests wait for the connection that is being made rather than open one each.
-  if (protocol_ == config::UpstreamProtocol::kHttp2 && connecting()) {
+  connect_timeout_ = cluster.connect_timeout;
+  idle_timeout_ = cluster.idle_timeout;
+  if (identity_.empty()) accepted_ids_ = cluster.accepted_ids;
+  if (may_connect()) {
+    Open(stream);
+  } else {
     waiting_.PushBack(stream);
-    return;
   }
-  Open(cluster, stream);
 }
 
 ClientSession* EndpointPool::Reusable() {
@@ -51,11 +53,16 @@ ClientSession* EndpointPool::Reusable() {
   return nullptr;
 }
 
-bool EndpointPool::connecting() const {
-  return std::any_of(sessions_.begin(), sessions_.end(), [](const auto& s) { return !s->open() && !s->gone(); });
+size_t EndpointPool::connecting() const {
+  return static_cast<size_t>(std::count_if(sessions_.begin(), sessions_.end(), [](const auto& s) { return !s->open() && !s->gone(); }));
 }
 
-void EndpointPool::Open(const config::Cluster& cluster, StreamImpl* stream) {
+// HTTP/2 requests wait for the connection that is being made rather than open one each.
+bool EndpointPool::may_connect() const {
+  return connecting() < (protocol_ == config::UpstreamProtocol::kHttp2 ? 1 : shared_->options.connecting_per_endpoint);
+}
+
+void EndpointPool::Open(StreamImpl* stream) {
   std::unique_ptr<tls::Session> secure;
   std::shared_ptr<const tls::Context> context;
   if (mesh_) {
@@ -68,12 +75,12 @@ void EndpointPool::Open(const config::Cluster& cluster, StreamImpl* stream) {
     options.sni = sni_;
     options.alpn = {protocol_ == config::UpstreamProtocol::kHttp2 ? "h2" : "http/1.1"};
     options.resumption_scope = address_.ToString();
-    options.accepted_ids = identity_.empty() ? cluster.accepted_ids : std::vector<std::string>{identity_};
+    options.accepted_ids = identity_.empty() ? accepted_ids_ : std::vector<std::string>{identity_};
     secure = tls::MakeClient(context, std::move(options));
   }
   ++shared_->counters.connections_opened;
   sessions_.push_back(std::make_unique<ClientSession>(shared_->loop, this, &shared_->options, protocol_, std::move(secure),
-                                                      context.get(), address_, cluster.connect_timeout, cluster.idle_timeout));
+                                                      context.get(), address_, connect_timeout_, idle_timeout_));
   sessions_.back()->Intend(stream);
 }
 
@@ -103,6 +110,13 @@ void EndpointPool::OnSessionOpened(ClientSession* session) {
   if (session->resumed()) ++shared_->counters.handshakes_resumed;
   if (StreamImpl* stream = session->TakeIntended()) session->StartLate(stream);
   Serve(session);
+  OpenForWaiting();
+}
+
+// After a connection was made: the endpoint takes more. Not after one failed, or those who wait for an endpoint that is away would wait
+// for one time-out after another.
+void EndpointPool::OpenForWaiting() {
+  while (!waiting_.empty() && may_connect()) Open(waiting_.PopFront());
 }
 
 // Gives a session that may take requests to those who wait, then to the idle stack.
@@ -127,11 +141,12 @@ void EndpointPool::OnSessionGone(ClientSession* session, bool was_open, const Er
   std::unique_ptr<ClientSession> owned = std::move(*it);
   sessions_.erase(it);
   shared_->bury(std::move(owned));
-  // Those who waited for this connection fail with it, unless another is on its way: the exchange decides about another try.
-  if (connecting()) return;
+  if (connecting() > 0) return;
+  if (was_open) OpenForWaiting();
+  // Those who waited for this connection fail with it: no other is on its way, and the exchange decides about another try.
   Error unseen = error;
   unseen.unseen = true;
-  while (!waiting_.empty()) shared_->fail_later(waiting_.PopFront(), unseen);
+  while (!was_open && !waiting_.empty()) shared_->fail_later(waiting_.PopFront(), unseen);
   if (empty()) shared_->emptied(state_.get());
 }
 

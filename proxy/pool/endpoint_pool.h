@@ -39,8 +39,10 @@ class EndpointPool final : public SessionOwner {
 
  private:
   ClientSession* Reusable();
-  bool connecting() const;
-  void Open(const config::Cluster& cluster, StreamImpl* stream);
+  size_t connecting() const;
+  bool may_connect() const;
+  void Open(StreamImpl* stream);
+  void OpenForWaiting();
   void Serve(ClientSession* session);
   void OnSessionIdle(ClientSession* session) override { Serve(session); }
   void OnSessionOpened(ClientSession* session) override;
@@ -53,9 +55,12 @@ class EndpointPool final : public SessionOwner {
   std::string sni_;
   std::string identity_;
   net::Address address_;
+  // As the cluster said when a request last needed a connection.
+  Duration connect_timeout_{}, idle_timeout_{};
+  std::vector<std::string> accepted_ids_;
   std::vector<std::unique_ptr<ClientSession>> sessions_;
   std::vector<ClientSession*> idle_;      // HTTP/1: a stack
-  IntrusiveList<StreamImpl> waiting_;     // HTTP/2: for a connection that is being made
+  IntrusiveList<StreamImpl> waiting_;     // in their order; only while connections are being made
 };
 
 }  // namespace outrigger::pool

@@ -50,6 +50,9 @@ class Stream {
 
 struct Options {
   size_t idle_per_endpoint = 128;
+  // Connections of an endpoint that are being made at the same time; more requests wait for those, or for one that becomes free. A burst
+  // would otherwise begin a handshake each, none of which ends in time. HTTP/2 makes one at a time.
+  size_t connecting_per_endpoint = 64;
   size_t high_water_bytes = 64 * 1024;  // buffered() above it: the exchange stops reading the client
   codec::Limits limits;
 };
