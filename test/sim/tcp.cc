@@ -61,7 +61,7 @@ void Tcp::OnEvent(uint32_t event, uint64_t argument) {
     if (op == kSyn) {
       if (ends_[kClient].open)
         world_->Push(std::chrono::seconds(1) * (1 << std::min(syn_tries_++, 6)), shared_from_this(), event, argument);
-    } else if (op != kRst) {
+    } else if (op != kRst || ends_[sender].open) {  // ... of a middlebox: both ends go on until they hear it
       world_->Park(shared_from_this(), event, argument);
     }
     return;
