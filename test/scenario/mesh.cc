@@ -141,8 +141,55 @@ ActorId Mesh::AddClient(const MeshWorkload& from, const std::string& service, Ht
     return std::make_shared<HttpClient>(&actor.loop(), options);
   });
   clients_.push_back(client);
+  caller_ = from.name;
   env_.Start(client);
   return client;
+}
+
+// What is still under way somewhere; empty when nothing is.
+std::string Mesh::Busy() {
+  struct Answers {
+    std::string busy;
+    size_t left = 0;
+  };
+  auto answers = std::make_shared<Answers>();
+  for (const auto& workload : workloads_) {
+    if (!env_.alive(workload->sidecar)) continue;
+    const std::shared_ptr<SidecarActor> actor = env_.Get<SidecarActor>(workload->sidecar);
+    if (!actor->trouble().empty()) continue;
+    ++answers->left;
+    // A client's connections end with it; those between sidecars stay for the next request.
+    const bool has_clients = workload->name == caller_;
+    actor->sidecar().Gather([answers, name = workload->name, has_clients](const std::vector<sidecar::ShardReport>& reports) {
+      --answers->left;
+      for (const sidecar::ShardReport& report : reports) {
+        const shard::Stats& stats = report.stats;
+        if (stats.requests_active != 0) answers->busy = name + " has " + std::to_string(stats.requests_active) + " requests under way";
+        if (has_clients && stats.connections_active != 0) {
+          answers->busy = name + " has " + std::to_string(stats.connections_active) + " connections of clients that are gone";
+        }
+      }
+    });
+    if (actor->sidecar().snapshot() == nullptr) continue;
+    for (const auto& [name, cluster] : actor->sidecar().snapshot()->clusters) {
+      int64_t counted = cluster->state->active_requests.load();
+      for (size_t i = 0; cluster->warm() && i < cluster->endpoints->size(); ++i) counted += (*cluster->endpoints)[i].state->active.load();
+      if (counted != 0) answers->busy = workload->name + " counts requests of " + name + " that are none";
+    }
+  }
+  if (!env_.RunUntil([&] { return answers->left == 0; }, 10s)) return "a worker that does not answer";
+  return answers->busy;
+}
+
+void Mesh::ComeToRest() {
+  // A vanished peer may take a kernel's patience.
+  const Instant end = env_.now() + (env_.simulated() ? Duration(30min) : Duration(10s));
+  std::string busy;
+  do {
+    env_.RunFor(env_.simulated() ? Duration(1s) : Duration(20ms));
+    busy = Busy();
+  } while (!busy.empty() && env_.now() < end);
+  if (!busy.empty()) report_->Fail("left over when all clients had gone: " + busy);
 }
 
 void Mesh::Finish(Duration within) {
@@ -151,6 +198,7 @@ void Mesh::Finish(Duration within) {
   };
   if (!env_.RunUntil(all_done, within)) report_->Fail("the clients did not finish");
   for (const ActorId client : clients_) env_.Stop(client);
+  ComeToRest();
   for (const auto& workload : workloads_) env_.Stop(workload->application);
   for (const auto& workload : workloads_) env_.Stop(workload->sidecar);
   env_.Stop(control_);

@@ -42,7 +42,8 @@ class Mesh {
 
   // A client beside `from`, calling `service` through its sidecar.
   ActorId AddClient(const MeshWorkload& from, const std::string& service, HttpClientOptions options);
-  // Waits until all clients are done, then ends everything, sidecars after applications.
+  // Waits until all clients are done and gone, and until no sidecar has a request under way or counts one; then ends everything,
+  // sidecars after applications.
   void Finish(Duration within);
   // All processes alive, every sidecar ready and in touch with the control plane: as good as new.
   bool Whole();
@@ -60,6 +61,8 @@ class Mesh {
  private:
   void AddSidecar(MeshWorkload* workload);
   bool Current(const MeshWorkload& workload);
+  void ComeToRest();
+  std::string Busy();
   std::string Describe(const MeshWorkload& workload);
 
   Environment& env_;
@@ -70,6 +73,7 @@ class Mesh {
   int workers_;  // of each sidecar
   std::vector<std::unique_ptr<MeshWorkload>> workloads_;
   std::vector<ActorId> clients_;
+  std::string caller_;  // the workload beside which they run
   std::vector<std::shared_ptr<std::string>> tokens_;  // by workload; handed to its first start
 };
 

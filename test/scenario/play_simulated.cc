@@ -11,6 +11,11 @@ SimulatedRun PlaySimulated(const Scenario& scenario, uint64_t seed, void (*log)(
   const Instant start = environment.now();
   SimulatedRun run;
   scenario.play(environment, &run.report);
+  // Everybody has ended: what the kernels still had to say is said in a minute, and then no connection is left.
+  environment.world().RunFor(1min);
+  if (run.report.failures.empty() && environment.world().open_connections() > 0) {
+    run.report.Fail(std::to_string(environment.world().open_connections()) + " connections are left at the end");
+  }
   for (const std::string& problem : environment.Problems()) run.report.Fail(problem);
   run.trace_hash = environment.world().trace_hash();
   run.events = environment.world().trace().events();
