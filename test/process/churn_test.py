@@ -90,6 +90,15 @@ class ChurnTest(mesh.MeshTest):
         self.assertEqual(failures, [])
         self.assert_nothing_kept()
 
+    def test_a_burst_of_callers_is_answered_whole(self):
+        callers = [self.call() for _ in range(400)]
+        for wire in callers:
+            wire.send("GET / HTTP/1.1\r\nHost: orders\r\n\r\n")
+        self.assertEqual({wire.response().status for wire in callers}, {200})
+        for wire in callers:
+            wire.socket.close()
+        self.assert_nothing_kept()
+
     def test_clients_that_go_in_the_middle_disturb_nobody(self):
         ways = {
             "in the head": "GET / HTTP/1.1\r\nHost: or",
