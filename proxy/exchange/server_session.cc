@@ -34,6 +34,7 @@ void ServerSession::OnOpen() {
     origin_.server_name = std::string(tls->sni());
   }
   codec_ = MakeCodec(transport_, host_->settings.limits);
+  if (draining_) codec_->Drain();  // told during the handshake
   path_ = owner_->OnSessionOpen(this, &origin_);
   if (path_ == nullptr) {
     transport_.Retire();

@@ -30,6 +30,7 @@ constexpr Row kRows[] = {
     {ErrorCode::kOverload, 503, Flag::kUO, "overloaded"},
     {ErrorCode::kUnavailable, 503, Flag::kUH, "no-healthy-endpoint"},
     {ErrorCode::kDenied, 403, Flag::kUAEX, "denied"},
+    {ErrorCode::kInvalid, 502, Flag::kLR, "request-unwritable"},
 };
 
 }  // namespace

@@ -192,7 +192,8 @@ void ClientSession::Deliver(http::StreamEvent& event) {
       const bool started = codec_->response_started(event.stream);
       std::erase(streams_, stream);
       stream->session_ = nullptr;
-      event.error.fault = Fault::kUpstream;
+      // What could not be written is not the endpoint's doing.
+      if (event.error.code != ErrorCode::kInvalid) event.error.fault = Fault::kUpstream;
       handler->OnFailed(event.error, started);
       if (!gone_) OfferIfFree();
       break;
@@ -259,6 +260,9 @@ void ClientSession::SettleAfterEvents() {
 }
 
 void ClientSession::OnTurnEnd() {
+  // What sending itself has brought about: a head that could not be written.
+  http::StreamEvent event;
+  while (!gone_ && codec_->Next(&event)) Deliver(event);
   if (gone_) return;
   if (open_ && !codec_->output().empty()) transport_.Send(&codec_->output());
   if (codec_->write_ended() && !std::exchange(write_shut_, true)) transport_.ShutdownWrite();
