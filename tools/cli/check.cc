@@ -151,6 +151,9 @@ std::string Symbol(Level level, bool colour) {
 }  // namespace
 
 std::vector<CheckLine> CheckStatus(const Json& status, std::string_view version, const std::string& control) {
+  if (!status.is_object() || !status.contains("generation")) {
+    return CheckUnreachable(control, "what answers there is no control plane");
+  }
   Report report;
   CheckVersions(status, version, control, &report);
   CheckCertificates(status, &report);
