@@ -58,8 +58,8 @@ void PlayMeshReplicaKilled(Environment& environment, Report* report) {
   Shop shop(environment, report);
   if (!shop.mesh.Start()) return;
   HttpClientOptions client = shop.Client(random);
-  client.requests = 150;
   client.think_max = 100ms;
+  client.requests = 100 * static_cast<uint64_t>(client.connections);  // some five seconds: they outlast the deaths
   if (random.Chance(0.5)) client.once = 0;  // then nothing at all may fail
   shop.mesh.AddClient(shop.web(), "orders", client);
   for (int i = 0; i < 6; ++i) {
@@ -88,7 +88,7 @@ void PlayMeshStorm(Environment& environment, Report* report) {
   Shop shop(environment, report);
   if (!shop.mesh.Start()) return;
   HttpClientOptions client = shop.Client(random);
-  client.requests = 150;
+  client.requests = 75 + 75 * static_cast<uint64_t>(client.connections);
   shop.mesh.AddClient(shop.web(), "orders", client);
   for (int i = 0; i < 8; ++i) {
     environment.RunFor(Draw(random, 500ms));
