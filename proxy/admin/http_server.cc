@@ -18,18 +18,6 @@ struct RouteEntry {
   Handler handler;
 };
 
-std::string_view MethodName(http::Method method) {
-  switch (method) {
-    case http::Method::kGet: return "GET";
-    case http::Method::kHead: return "HEAD";
-    case http::Method::kPost: return "POST";
-    case http::Method::kPut: return "PUT";
-    case http::Method::kDelete: return "DELETE";
-    case http::Method::kPatch: return "PATCH";
-    default: return "OTHER";
-  }
-}
-
 }  // namespace
 
 // ---------------------------------------------------------------- small parts of the interface

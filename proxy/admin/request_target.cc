@@ -24,6 +24,18 @@ std::string Lower(std::string_view text) {
 
 }  // namespace
 
+std::string_view MethodName(http::Method method) {
+  switch (method) {
+    case http::Method::kGet: return "GET";
+    case http::Method::kHead: return "HEAD";
+    case http::Method::kPost: return "POST";
+    case http::Method::kPut: return "PUT";
+    case http::Method::kDelete: return "DELETE";
+    case http::Method::kPatch: return "PATCH";
+    default: return "OTHER";
+  }
+}
+
 std::vector<std::string_view> Segments(std::string_view path) {
   std::vector<std::string_view> segments;
   while (!path.empty()) {

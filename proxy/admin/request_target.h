@@ -8,8 +8,12 @@
 #include <string_view>
 #include <vector>
 
+#include "proxy/http/message.h"
+
 namespace outrigger::admin {
 
+// For Allow.
+std::string_view MethodName(http::Method method);
 // "/a/b/" -> a, b, "". Views into `path`, which begins with a slash.
 std::vector<std::string_view> Segments(std::string_view path);
 // name=value&name=value, decoded ('+' is a space, as forms write it). Nullopt when it cannot be read in one way only.
