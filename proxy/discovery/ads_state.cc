@@ -222,14 +222,15 @@ std::vector<AdsState::Request> AdsState::OnResponse(const Response& response) {
   return requests;
 }
 
-void AdsState::Restore(const Response& response) {
+std::string AdsState::Restore(const Response& response) {
   const std::optional<Type> type = FindType(response.type_url());
-  if (!type.has_value()) return;
-  ApplyAll(*type, response);
+  if (!type.has_value()) return {};
+  std::string refused = ApplyAll(*type, response);
   // No version: the control plane then sends everything once, whatever it had counted when this was kept.
   if (*type == Type::kCluster) Resubscribe(Type::kCluster, Type::kEndpoint, nullptr, false);
   if (*type == Type::kListener) Resubscribe(Type::kListener, Type::kRoute, nullptr, false);
   accepted_.clear();
+  return refused;
 }
 
 std::vector<std::string> AdsState::MissingEndpoints() const {

@@ -42,8 +42,9 @@ class AdsState {
   std::vector<Request> OnStream();
   // What to send in answer. Unknown types are ignored.
   std::vector<Request> OnResponse(const Response& response);
-  // From the last good configuration on disk: applied as if it had been received, without answers.
-  void Restore(const Response& response);
+  // From the last good configuration on disk, or from the operator's file: applied as if it had been received, without answers. Says
+  // what was refused, a line each; empty when nothing was.
+  std::string Restore(const Response& response);
 
   // Names asked for that have not come: after a while they are taken for empty, so that they hold nothing up.
   std::vector<std::string> MissingEndpoints() const;

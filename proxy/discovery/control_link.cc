@@ -75,6 +75,7 @@ ControlLink::~ControlLink() {
 }
 
 std::vector<AdsState::Response> ControlLink::Kept() {
+  if (!controlled()) return options_.static_resources;
   if (save_timer_.armed()) {
     save_timer_.Disarm();
     OnSaveDue();
@@ -82,7 +83,19 @@ std::vector<AdsState::Response> ControlLink::Kept() {
   return last_good_.Load();
 }
 
+Outcome ControlLink::StartAlone() {
+  for (const AdsState::Response& response : options_.static_resources) {
+    if (std::string refused = ads_.Restore(response); !refused.empty()) return Error::Make(ErrorCode::kInvalid, std::move(refused));
+  }
+  PublishIfChanged();
+  if (const std::vector<std::string> missing = compiler_->Missing(); !missing.empty()) {
+    return Error::Make(ErrorCode::kInvalid, "the static resources lack " + missing.front());
+  }
+  return {};
+}
+
 Outcome ControlLink::Start() {
+  if (!controlled()) return StartAlone();
   Result<std::shared_ptr<const tls::PrivateKey>> key = identity_store_.Key();
   if (!key) return key.error();
   key_ = *key;

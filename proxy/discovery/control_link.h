@@ -27,7 +27,8 @@
 namespace outrigger::discovery {
 
 struct LinkOptions {
-  std::string control;             // HOST:PORT
+  std::string control;             // HOST:PORT; empty: there is none, `static_resources` are all there ever is
+  std::vector<AdsState::Response> static_resources = {};
   std::string workload;            // NAMESPACE/NAME
   std::string data_dir;
   std::optional<net::Address> app;  // --app
@@ -63,6 +64,8 @@ class ControlLink final : private rpc::Channel::Handler {
   // there is neither a kept identity nor a token.
   Outcome Start();
 
+  // Is there a control plane? Without one there is no identity either: nothing but plaintext.
+  bool controlled() const { return !options_.control.empty(); }
   const LinkStatus& status() const { return status_; }
   const AdsState& ads() const { return ads_; }
   // Names that the configuration still waits for; empty: everything in force.
@@ -78,6 +81,7 @@ class ControlLink final : private rpc::Channel::Handler {
 
   void OnUp() override;
   void OnDown(Error error) override;
+  Outcome StartAlone();
   void Connect();
   void MakeChannel();
   void DropChannel();

@@ -6,12 +6,15 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "CLI/CLI.hpp"
 #include "proxy/admin/version.h"
+#include "proxy/discovery/static_resources.h"
+#include "proxy/main/bootstrap.h"
 #include "proxy/tls/certificate.h"
 #include "proxy/worker/worker_count.h"
 
@@ -21,6 +24,8 @@ namespace {
 constexpr const char* kFooter = R"(Examples:
   outrigger-proxy --control 127.0.0.1:15010 --workload default/orders-1 --token-file orders-1.token
   outrigger-proxy --control control.mesh:15010 --workload default/web-1 --app 127.0.0.1:8080 --data-dir /var/lib/outrigger/web-1
+
+  outrigger-proxy --bootstrap orders-1.yaml
 
 A token comes from:   outrigger token create --workload default/orders-1 > orders-1.token
 It is needed once: key and certificate are kept in --data-dir and renewed by themselves.
@@ -35,13 +40,14 @@ struct Flags {
   int workers = 0;
   int drain_time_s = 30;
   int drain_grace_ms = 1000;
+  std::shared_ptr<Bootstrap> bootstrap;
 };
 
 void Declare(CLI::App* app, Flags* flags) {
   app->description("The sidecar: takes a workload's traffic in and out, and gives it identity, balancing, retries and sight.");
   app->footer(kFooter);
   app->set_version_flag("--version", "outrigger-proxy " + std::string(kVersion));
-  app->add_option("--control", flags->control, "HOST:PORT of the control plane's xDS and identity port")->required();
+  app->add_option("--control", flags->control, "HOST:PORT of the control plane's xDS and identity port");
   app->add_option("--workload", flags->workload, "NAMESPACE/NAME of the workload beside this proxy")->required();
   app->add_option("--token-file", flags->token_file, "join token; needed until a certificate is kept in --data-dir");
   app->add_option("--control-ca", flags->control_ca, "PEM file with the control plane's root, instead of the token's pin");
@@ -67,6 +73,9 @@ void Declare(CLI::App* app, Flags* flags) {
       ->capture_default_str();
   app->add_option("--access-log-format", flags->access_log_format, "json or text; without it, text on a terminal and JSON otherwise")
       ->check(CLI::IsMember({"json", "text"}));
+  app->set_config("--bootstrap", "",
+                  "YAML file with these settings by their names (control: 127.0.0.1:15010); the command line comes first. With "
+                  "staticResources, xDS resources to run on without a control plane");
   app->add_option("--log-level", flags->log_level, "least level that is logged")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str();
@@ -140,7 +149,14 @@ Outcome Convert(const Flags& flags, net::Files* files, Config* config) {
   if (slash == std::string::npos || !IsName(flags.workload.substr(0, slash)) || !IsName(flags.workload.substr(slash + 1))) {
     return Error::Make(ErrorCode::kInvalid, "--workload must be NAMESPACE/NAME, as in default/orders-1, not '" + flags.workload + "'");
   }
-  if (!IsHostAndPort(flags.control)) {
+  if (const std::optional<std::string>& resources = flags.bootstrap->static_resources(); resources.has_value()) {
+    if (!flags.control.empty()) return Error::Make(ErrorCode::kInvalid, "--control and staticResources of --bootstrap exclude each other");
+    Result<std::vector<discovery::AdsState::Response>> parsed = discovery::ParseStaticResources(*resources);
+    if (!parsed) return Error::Make(ErrorCode::kInvalid, "--bootstrap: staticResources: " + parsed.error().detail);
+    config->link.static_resources = std::move(parsed).value();
+  } else if (flags.control.empty()) {
+    return Error::Make(ErrorCode::kInvalid, "--control is required (see outrigger-proxy --help)");
+  } else if (!IsHostAndPort(flags.control)) {
     return Error::Make(ErrorCode::kInvalid, "--control must be HOST:PORT, as in 127.0.0.1:15010, not '" + flags.control + "'");
   }
   config->self.workload_namespace = flags.workload.substr(0, slash);
@@ -190,6 +206,8 @@ std::optional<Config> ReadCommandLine(int argc, char** argv, net::Files* files, 
   Flags flags;
   CLI::App app;
   app.name("outrigger-proxy");
+  flags.bootstrap = std::make_shared<Bootstrap>(&app);
+  app.config_formatter(flags.bootstrap);
   Declare(&app, &flags);
   try {
     app.parse(argc, argv);

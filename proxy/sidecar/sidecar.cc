@@ -40,8 +40,9 @@ std::string Sidecar::MissingRoutes() const {
 }
 
 std::string Sidecar::waiting_for() const {
-  if (identity_ == nullptr) return "no certificate yet";
-  if (identity_->not_after() <= loop_->wall_now()) return "the certificate has expired and the control plane is away";
+  const bool alone = !link_.controlled();  // then there is no certificate, ever
+  if (!alone && identity_ == nullptr) return "no certificate yet";
+  if (!alone && identity_->not_after() <= loop_->wall_now()) return "the certificate has expired and the control plane is away";
   if (snapshot_ == nullptr || snapshot_->listeners.empty()) return "no configuration yet";
   // Configuration that was whole once stays in force while a newer one is warming.
   const bool configured = std::all_of(in_force_.begin(), in_force_.end(), [](const InForce& shard) { return shard.configured; });
@@ -50,7 +51,7 @@ std::string Sidecar::waiting_for() const {
     return routes.empty() ? "the workers have not taken over the configuration yet" : "waiting for " + routes;
   }
   const bool identified = std::all_of(in_force_.begin(), in_force_.end(), [](const InForce& shard) { return shard.identity; });
-  return identified ? "" : "the workers have not taken over the certificate yet";
+  return alone || identified ? "" : "the workers have not taken over the certificate yet";
 }
 
 uint64_t Sidecar::generation_in_force() const {

@@ -9,6 +9,7 @@ import tempfile
 import unittest
 
 import mesh
+from wire import PathApp
 
 PATIENCE = 60
 
@@ -100,7 +101,7 @@ class ProxyTest(Program):
 
     def test_control(self):
         for control in ("localhost", "127.0.0.1:", ":15010", "127.0.0.1:0", "127.0.0.1:99999", "127.0.0.1:x", "http://127.0.0.1:15010",
-                        "::1:15010", ""):
+                        "::1:15010"):
             with self.subTest(control):
                 self.refused("--control must be HOST:PORT, as in 127.0.0.1:15010", control=control)
 
@@ -154,6 +155,98 @@ class ProxyTest(Program):
         self.refused("/proc/nowhere", data_dir="/proc/nowhere", token_file=self.token())
         self.refused("--control-ca.*no certificate in PEM", control_ca=self.path("ca", "nothing\n"))
         self.refused("--access-log: .*nowhere/access.log cannot be opened", access_log=self.path("nowhere/access.log"))
+
+
+    # ---- --bootstrap FILE
+
+    def bootstrap(self, text):
+        return self.path("bootstrap.yaml", text)
+
+    def test_a_bootstrap_file_is_read_strictly(self):
+        for says, text in (
+                (r"--bootstrap: line 2: 'controll' is no setting", "workers: 1\ncontroll: 127.0.0.1:9\n"),
+                (r"--bootstrap: line 1: 'bootstrap' is no setting", "bootstrap: x\n"),
+                (r"--bootstrap: line 2: 'workers' is given twice", "workers: 1\nworkers: 2\n"),
+                (r"--bootstrap: line 1: 'workers' must be one value", "workers: [1]\n"),
+                (r"--bootstrap: line 2: ", "workers: 1\n  a: [\n"),
+                (r"--bootstrap: the file must be a map", "- 1\n"),
+                (r"--workers: .* 0 to 256", "workers: 1000\n"),
+        ):
+            with self.subTest(text):
+                self.refused(says, bootstrap=self.bootstrap(text))
+        self.refused(r"none.yaml", bootstrap=self.path("none.yaml"))
+
+    def test_a_bootstrap_file_gives_what_the_command_line_leaves_out(self):
+        self.refused("--workload must be NAMESPACE/NAME.*'a/b/c'", workload=None, bootstrap=self.bootstrap("workload: a/b/c\n"))
+        self.refused("--workload must be NAMESPACE/NAME.*'x'", workload="x", bootstrap=self.bootstrap("workload: a/b/c\n"))
+
+    def test_static_resources_are_read_strictly(self):
+        for says, text in (
+                (r"staticResources: must be a map", "staticResources: []\n"),
+                (r"staticResources: secrets: is none of clusters", "staticResources: {secrets: []}\n"),
+                (r"staticResources: clusters\[0\]: .*nonsense", "staticResources: {clusters: [{name: a, nonsense: 1}]}\n"),
+                (r"lack", "staticResources: {clusters: [{name: a, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}]}\n"),
+        ):
+            with self.subTest(text):
+                self.refused(says, control=None, bootstrap=self.bootstrap(text))
+        self.refused("--control and staticResources of --bootstrap exclude each other", bootstrap=self.bootstrap("staticResources: {}\n"))
+
+
+STATIC = """\
+workload: default/alone-1
+workers: 1
+staticResources:
+  clusters:
+    - name: app
+      type: STATIC
+      connect_timeout: 1s
+      load_assignment:
+        cluster_name: app
+        endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %(app)d}}}}]}]
+  listeners:
+    - name: outbound
+      address: {socket_address: {address: 127.0.0.1, port_value: 15001}}
+      metadata: {filter_metadata: {outrigger.dev: {direction: outbound}}}
+      filter_chains:
+        - filters:
+            - name: envoy.filters.network.http_connection_manager
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                stat_prefix: outbound
+                rds: {config_source: {ads: {}, resource_api_version: V3}, route_config_name: outbound}
+                http_filters:
+                  - name: envoy.filters.http.router
+                    typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
+  routes:
+    - name: outbound
+      virtual_hosts: [{name: app, domains: [app], routes: [{match: {prefix: /}, route: {cluster: app}, name: default}]}]
+"""
+
+
+class AloneTest(unittest.TestCase):
+    """A proxy without a control plane runs on what its bootstrap file says."""
+
+    def test_it_is_ready_serves_shows_its_configuration_and_ends_well(self):
+        with tempfile.TemporaryDirectory(prefix="alone-") as folder:
+            outbound, inbound, admin, telemetry, app_port = mesh.free_ports(5)
+            app = PathApp(app_port, {"/": lambda wire, _: wire.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nalone")})
+            self.addCleanup(app.close)
+            with open(os.path.join(folder, "alone.yaml"), "w") as file:
+                file.write(STATIC % {"app": app_port})
+            command = [mesh.binaries()["outrigger-proxy"], "--bootstrap", file.name, "--data-dir", os.path.join(folder, "data")]
+            for kind, port in (("outbound", outbound), ("inbound", inbound), ("admin", admin), ("telemetry", telemetry)):
+                command += ["--" + kind, f"127.0.0.1:{port}"]
+            proxy = mesh.Process("alone", command, folder)
+            proxy.start()
+            self.addCleanup(proxy.stop)
+
+            def ready():
+                proxy.check_alive()
+                return mesh.answers(admin, "/ready")
+            mesh.wait_for("it is ready", ready)
+            self.assertEqual(mesh.get(outbound, "/", headers={"Host": "app"}), (200, b"alone"))
+            self.assertIn(b'"name": "app"', mesh.get(admin, "/config_dump")[1])
+            self.assertEqual(proxy.stop(), 0)
 
 
 class ControlTest(Program):

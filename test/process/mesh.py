@@ -23,7 +23,8 @@ import unittest
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 sys.path.insert(1, os.path.join(ROOT, "tools", "mesh_demo"))
 
-from local_mesh import Failed, LocalMesh, binaries, free_ports, get, service_yaml, wait_for, workload_yaml  # noqa: E402,F401
+from local_mesh import Failed, LocalMesh, Process, answers, binaries, free_ports  # noqa: E402,F401
+from local_mesh import get, service_yaml, wait_for, workload_yaml  # noqa: E402,F401
 from wire import Closed, Wire  # noqa: E402,F401
 
 # A sanitized program keeps what it freed for a while; not so much of it that the memory it holds says nothing.

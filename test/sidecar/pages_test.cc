@@ -75,7 +75,8 @@ TEST_F(PagesTest, MetricsAddUpTheWorkersWithoutASeriesTwice) {
     } else if (!line.starts_with("# ")) {
       const std::string_view labels = line.substr(0, line.rfind(' '));
       EXPECT_TRUE(series.insert(std::string(labels)).second) << labels;
-      if (labels.starts_with("outrigger_requests_total{direction=\"outbound\"")) outbound += std::stod(std::string(line.substr(labels.size())));
+      if (!labels.starts_with("outrigger_requests_total{direction=\"outbound\"")) continue;
+      outbound += std::stod(std::string(line.substr(labels.size())));
     }
   }
   EXPECT_EQ(outbound, 20);
