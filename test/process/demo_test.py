@@ -9,7 +9,8 @@ import sys
 import tempfile
 import unittest
 
-import mesh
+import mesh  # finds local_mesh
+import local_mesh
 
 DEMO = os.path.join(mesh.ROOT, "tools", "mesh_demo", "demo.py")
 
@@ -18,10 +19,16 @@ class DemoTest(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="demo-")
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        # A script finds its modules by its real path, which is not where bazel puts the programs.
+        self.programs = tempfile.mkdtemp(prefix="programs-")
+        self.addCleanup(shutil.rmtree, self.programs, ignore_errors=True)
+        for name, path in local_mesh.binaries().items():
+            os.symlink(os.path.realpath(path), os.path.join(self.programs, name))
 
     def start(self, *arguments):
         demo = subprocess.Popen([sys.executable, DEMO, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                env={**os.environ, "TMPDIR": self.folder, "PYTHONUNBUFFERED": "1"})
+                                env={**os.environ, "TMPDIR": self.folder, "OUTRIGGER_BIN": self.programs,
+                                     "PYTHONUNBUFFERED": "1"})
         self.addCleanup(demo.stdout.close)
         self.addCleanup(demo.stderr.close)
         self.addCleanup(demo.kill)

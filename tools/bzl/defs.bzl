@@ -91,7 +91,7 @@ def outrigger_process_test(name, src, data = [], size = "medium", tags = [], **k
     native.sh_test(
         name = name,
         size = size,
-        srcs = ["//tools/bzl:run_python_test.py"],
+        srcs = ["//tools/bzl:run_python.py"],
         args = ["$(rootpath %s)" % src],
         data = [
             src,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs one unittest file as a bazel test: run_python_test.py FILE [NAME...], each case counted in bazel's test.xml.
+"""Runs one unittest file as a bazel test: run_python.py FILE [NAME...], each case counted in bazel's test.xml.
 
 The file's folder is on the import path, so it may import what lies beside it. NAME picks cases, as unittest does.
 """
