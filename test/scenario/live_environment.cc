@@ -52,7 +52,10 @@ class LiveEnvironment::Step final : public Timer {
   std::function<void()> step_;
 };
 
-LiveEnvironment::LiveEnvironment(uint64_t seed) : Environment(seed), loop_(std::make_unique<io::UvLoop>(seed)) {}
+// Processes do not know of one another, and those in sandboxes have the same pid: the time of their start tells them apart.
+LiveEnvironment::LiveEnvironment(uint64_t seed)
+    : Environment(seed), loop_(std::make_unique<io::UvLoop>(seed)),
+      network_(static_cast<uint64_t>(loop_->wall_now().time_since_epoch() / 1us) * 31 + static_cast<uint64_t>(getpid())) {}
 
 LiveEnvironment::~LiveEnvironment() {
   actors_.clear();
@@ -75,8 +78,7 @@ ActorId LiveEnvironment::AddActor(MachineId, const std::string&, Program program
 }
 
 net::Address LiveEnvironment::AddressOf(MachineId machine, uint16_t port) {
-  const unsigned pid = static_cast<unsigned>(getpid());
-  return net::Address::Ipv4({127, static_cast<uint8_t>(64 + pid % 128), static_cast<uint8_t>(1 + pid / 128 % 250),
+  return net::Address::Ipv4({127, static_cast<uint8_t>(64 + network_ % 128), static_cast<uint8_t>(1 + network_ / 128 % 250),
                              static_cast<uint8_t>(machine + 1)}, port);
 }
 

@@ -52,6 +52,7 @@ class LiveEnvironment final : public Environment {
   const Member& Of(ActorId actor) const { return actors_.at(static_cast<size_t>(actor)); }
 
   std::unique_ptr<io::UvLoop> loop_;
+  const uint64_t network_;  // which of 127.0.0.0/8's corners is ours
   std::map<std::pair<MachineId, uint16_t>, net::Address> loopbacks_;
   std::vector<std::string> machines_;  // their folders, empty until asked for
   std::vector<std::unique_ptr<Step>> steps_;
