@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "proxy/path/common.h"
 #include "test/shard/hop.h"
 
 namespace outrigger::path {
@@ -101,6 +102,18 @@ TEST_F(OutboundTest, BeforeConfigurationItIs503) {
   const Message answer = Fetch(kGet);
   EXPECT_EQ(answer.status(), 503);
   EXPECT_EQ(answer.Get("x-outrigger-reason"), "not-configured");
+}
+
+TEST_F(OutboundTest, WhatThisMachineLacksIsNotBlamedOnTheEndpoint) {
+  exchange::FailedRequest failed;
+  failed.error = Error::Make(ErrorCode::kIo, "connect to 10.0.0.1:80: Too many open files", Fault::kLocal, /*unseen=*/true);
+  failed.cluster = "orders";
+  const exchange::Reply reply = Rescue(failed);
+  EXPECT_EQ(reply.status, 503);
+  EXPECT_EQ(reply.flags, 0u | observe::Flag::kUO);
+  EXPECT_EQ(reply.reason, "out-of-resources");
+  EXPECT_EQ(reply.receipt, "not-forwarded");
+  EXPECT_THAT(reply.text, HasSubstr("Too many open files"));
 }
 
 TEST_F(OutboundTest, ConnectIsNotImplemented) {

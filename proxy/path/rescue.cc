@@ -31,6 +31,7 @@ constexpr Row kRows[] = {
     {ErrorCode::kUnavailable, 503, Flag::kUH, "no-healthy-endpoint"},
     {ErrorCode::kDenied, 403, Flag::kUAEX, "denied"},
     {ErrorCode::kInvalid, 502, Flag::kLR, "request-unwritable"},
+    {ErrorCode::kIo, 503, Flag::kUO, "out-of-resources"},  // descriptors, memory, local ports: of this machine, not the endpoint's
 };
 
 }  // namespace

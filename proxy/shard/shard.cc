@@ -8,6 +8,8 @@
 namespace outrigger::shard {
 namespace {
 
+constexpr Duration kBindAgain = std::chrono::seconds(1);
+
 // Every listener knows its routes.
 bool Whole(const snapshot::Snapshot& snapshot) {
   return !snapshot.listeners.empty() && std::all_of(snapshot.listeners.begin(), snapshot.listeners.end(), [](const auto& entry) {
@@ -121,12 +123,23 @@ void Shard::BindListenPorts(const snapshot::Snapshot& snapshot) {
     const auto it = snapshot.listeners.find(entry.first);
     return it == snapshot.listeners.end() || it->second->config.address != entry.second->wanted;
   });
+  unbound_.clear();
   for (const auto& [name, listener] : snapshot.listeners) {
     if (!name.starts_with("listen|") || listen_ports_.contains(name)) continue;
     auto bound = Bind(name, config::Direction::kOutbound, listener->config.address);
-    // A port that is taken is tried again with the next snapshot; main has probed it and told the control plane.
-    if (bound) listen_ports_.emplace(name, std::move(bound).value());
+    if (bound) {
+      listen_ports_.emplace(name, std::move(bound).value());
+    } else {
+      unbound_.emplace(name, bound.error().detail);
+    }
   }
+  // Whoever has a port now may be a predecessor that still ends.
+  bind_timer_.Disarm();
+  if (!unbound_.empty()) loop_->Arm(&bind_timer_, kBindAgain);
+}
+
+void Shard::BindAgain() {
+  if (!draining_) BindListenPorts(*host_.epoch);
 }
 
 void Shard::LimitAccepting() {

@@ -49,8 +49,11 @@ class Shard final : private exchange::SessionOwner {
 
   // Binds outbound and inbound; kIo with a sentence when a port is taken.
   Outcome Listen();
-  // What is in force from the next request on. Binds and unbinds the `listen` ports it names.
+  // What is in force from the next request on. Binds and unbinds the `listen` ports it names; one that is taken is tried again until it
+  // is free, and is in unbound() meanwhile.
   void Publish(std::shared_ptr<const snapshot::Snapshot> snapshot);
+  // Names of `listen` ports that could not be bound, with the reason.
+  const std::map<std::string, std::string>& unbound() const { return unbound_; }
   // The leaf that new handshakes show; connections of an older one are retired gracefully.
   void SetTls(std::shared_ptr<const tls::Context> context);
   // Requests under way finish; connections close as they become idle. With `close_idle` those that are idle close at once and other
@@ -74,6 +77,7 @@ class Shard final : private exchange::SessionOwner {
   void OnUndetected(Detecting* detecting);
   void StartSession(std::unique_ptr<net::Connection> connection, std::unique_ptr<tls::Session> tls, exchange::Origin origin, Bytes first);
   void BindListenPorts(const snapshot::Snapshot& snapshot);
+  void BindAgain();
   void LimitAccepting();
   void StopHolding();
 
@@ -88,6 +92,7 @@ class Shard final : private exchange::SessionOwner {
   std::unique_ptr<Port> outbound_;
   std::unique_ptr<Port> inbound_;
   std::map<std::string, std::unique_ptr<Port>> listen_ports_;
+  std::map<std::string, std::string> unbound_;
   std::vector<std::unique_ptr<Detecting>> detecting_;
   std::vector<std::unique_ptr<exchange::ServerSession>> sessions_;
   uint64_t accepted_ = 0;
@@ -96,6 +101,7 @@ class Shard final : private exchange::SessionOwner {
   bool accepting_ = false;
   bool draining_ = false;
   CallbackTimer<Shard, &Shard::StopHolding> patience_timer_{this};
+  CallbackTimer<Shard, &Shard::BindAgain> bind_timer_{this};
 };
 
 }  // namespace outrigger::shard

@@ -95,6 +95,21 @@ TEST_F(ShardTest, AListenPortGoesWithItsListener) {
   EXPECT_EQ(client.error.code, ErrorCode::kConnectRefused);
 }
 
+TEST_F(ShardTest, AListenPortThatIsTakenIsToldAndServedOnceItIsFree) {
+  Options holder_options = options;
+  holder_options.outbound = net::Address::Loopback(9001);
+  auto holder = std::make_unique<Shard>(caller.loop, holder_options, path::Self{}, &caller.sink);
+  ASSERT_TRUE(holder->Listen());
+  PublishListenPort(9001);
+  ASSERT_TRUE(caller.shard->unbound().contains("listen|9001"));
+  EXPECT_FALSE(caller.shard->unbound().at("listen|9001").empty());
+  holder.reset();
+  ASSERT_TRUE(Wait([&] { return caller.shard->unbound().empty(); }));
+  Client& client = ConnectLocally(9001);
+  client.Send(kGet);
+  EXPECT_EQ(Next(client).status(), 200);
+}
+
 TEST_F(ShardTest, ConnectionsAboveTheLimitWaitForAPlace) {
   options.max_connections = 2;
   Publish();

@@ -81,11 +81,26 @@ void Sidecar::PostAllThen(const std::function<void(shard::Shard*)>& message, con
 void Sidecar::OnSnapshot(std::shared_ptr<const snapshot::Snapshot> snapshot) {
   snapshot_ = std::move(snapshot);
   const bool whole = !snapshot_->listeners.empty() && MissingRoutes().empty();
-  PostAllThen([snapshot = snapshot_](shard::Shard* shard) { shard->Publish(snapshot); },
+  const auto publish = [this, alive = alive_, home = loop_->mailbox(), snapshot = snapshot_](shard::Shard* shard) {
+    shard->Publish(snapshot);
+    home->Post([=, this, unbound = shard->unbound()] {
+      if (*alive) TellUnbound(unbound);
+    });
+  };
+  PostAllThen(publish,
               [whole, generation = snapshot_->generation](InForce* shard) {
                 shard->configured = shard->configured || whole;
                 shard->generation = generation;
               });
+}
+
+// Once for each port, not once for each worker and snapshot.
+void Sidecar::TellUnbound(const std::map<std::string, std::string>& unbound) {
+  for (const auto& [name, why] : unbound) {
+    if (unbound_told_.contains(name)) continue;
+    log_(LogLevel::kWarning, "a declared port cannot be served; trying again", {{"listener", name}, {"why", why}});
+  }
+  unbound_told_ = unbound;
 }
 
 void Sidecar::OnIdentity(std::shared_ptr<const tls::Context> context) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -71,6 +72,7 @@ class Sidecar final : private discovery::ControlLink::Handler {
   void OnSnapshot(std::shared_ptr<const snapshot::Snapshot> snapshot) override;
   void OnIdentity(std::shared_ptr<const tls::Context> context) override;
   void OnDrainTick();
+  void TellUnbound(const std::map<std::string, std::string>& unbound);
   void PostAll(const std::function<void(shard::Shard*)>& message);
 
   // What a shard has told that it runs.
@@ -90,6 +92,7 @@ class Sidecar final : private discovery::ControlLink::Handler {
   std::shared_ptr<const snapshot::Snapshot> snapshot_;
   std::shared_ptr<const tls::Context> identity_;
   std::vector<InForce> in_force_;  // by shard
+  std::map<std::string, std::string> unbound_told_;  // ports that could not be bound, as logged last
   bool healthy_ = true;
   bool draining_ = false;
   bool idle_closed_ = false;

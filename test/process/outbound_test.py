@@ -1,5 +1,6 @@
 """The outbound port as an explicit proxy, and connections that become something else."""
 
+import socket
 import unittest
 
 import mesh
@@ -79,6 +80,27 @@ class OutboundTest(mesh.MeshTest):
             response = wire.get("/", host="gone")
         self.assertEqual((response.status, response.get("x-outrigger-reason")), (503, "connect-refused"), response.body)
         self.assertIn("gone", response.body.decode())
+
+
+class ListenPortTest(mesh.MeshTest):
+    """A port that the workload declares for itself, held by somebody else when the sidecar starts."""
+
+    @classmethod
+    def arrange(cls):
+        cls.start_pair()
+        cls.app = cls.add_app(PathApp(cls.mesh.ports["orders-1"]["app"], {
+            "/": lambda wire, request: wire.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")}))
+
+    def test_a_port_that_is_taken_is_told_and_served_once_it_is_free(self):
+        sidecar = self.mesh.sidecars["client-1"]
+        self.assertEqual(sidecar.stop(), 0)
+        with socket.create_server(("127.0.0.1", self.mesh.ports["client-1"]["listen"])):
+            self.mesh.start_sidecar("client-1")
+            self.eventually("its log tells of the port", lambda: "a declared port cannot be served" in sidecar.log_text())
+        self.eventually("the port is served", lambda: self.listens(self.mesh.ports["client-1"]["listen"]))
+        with self.call() as wire:
+            self.assertEqual(wire.get("/").status, 200)
+        self.assertEqual(sidecar.log_text().count("a declared port cannot be served"), 1)
 
 
 if __name__ == "__main__":
