@@ -104,7 +104,9 @@ class OneSidecar : public ::testing::Test {
     request.path = path;
     request.host = host;
     call->exchange = admin::StartHttp(person_loop_, address, request, 600s,
-                                      [call](Result<admin::HttpReply> reply) { call->reply = std::move(reply); });
+                                      [weak = std::weak_ptr<Call>(call)](Result<admin::HttpReply> reply) {
+                                       if (const auto still_wanted = weak.lock()) still_wanted->reply = std::move(reply);
+                                     });
     return call;
   }
   admin::HttpReply Wait(const std::shared_ptr<Call>& call) {
