@@ -251,6 +251,25 @@ TEST_F(IdentityTest, AFullDiskMakesNoTokenAndKeepsTheOldOnes) {
   EXPECT_EQ(tokens_->Check(secret, "default/orders-1", world_.wall_now()), TokenStore::Verdict::kGood);
 }
 
+TEST_F(IdentityTest, AFullDiskKeepsNoControlPlaneFromStartingAgain) {
+  const std::string root = trust_->root_spki_hex();
+  loop_.process().machine().disk().SetCapacity(1);
+  ASSERT_FALSE(files().Replace("/data/probe", "full?", 0600).ok());
+  const auto trust = Trust::Open(&loop_, {"/data", "cluster.local", 24h});
+  ASSERT_TRUE(trust.ok()) << trust.error().detail;
+  EXPECT_EQ((*trust)->root_spki_hex(), root);
+}
+
+TEST_F(IdentityTest, ARootFileThatIsGoneOrWrongIsWrittenAnew) {
+  const std::string root = *files().Read("/data/root.pem");
+  ASSERT_TRUE(files().Replace("/data/root.pem", "another", 0644).ok());
+  ASSERT_TRUE(Trust::Open(&loop_, {"/data", "cluster.local", 24h}).ok());
+  EXPECT_EQ(*files().Read("/data/root.pem"), root);
+  ASSERT_TRUE(files().Remove("/data/root.pem").ok());
+  ASSERT_TRUE(Trust::Open(&loop_, {"/data", "cluster.local", 24h}).ok());
+  EXPECT_EQ(*files().Read("/data/root.pem"), root);
+}
+
 TEST_F(IdentityTest, ADamagedTokenFileIsAnErrorThatSaysWhatToDo) {
   for (const char* text : {"", "{", "[]", "{\"tokens\": 1}", "{\"tokens\": [1]}", "{\"tokens\": [{\"sha256\": 1}]}"}) {
     ASSERT_TRUE(files().Replace("/data/tokens.json", text, 0600).ok());

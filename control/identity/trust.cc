@@ -39,7 +39,10 @@ Outcome Trust::Load() {
     return Error::Make(ErrorCode::kInvalid, path + " is of trust domain " + authority_->trust_domain() + ", not " + options_.trust_domain +
                                                 ": use another --data-dir or --trust-domain");
   }
-  return files.Replace(options_.data_dir + "/root.pem", authority_->root_pem(), 0644);
+  // A disk that is full keeps nobody from starting with what stands there.
+  const std::string root_path = options_.data_dir + "/root.pem";
+  if (Result<std::string> there = files.Read(root_path, 1 << 20); there.ok() && *there == authority_->root_pem()) return {};
+  return files.Replace(root_path, authority_->root_pem(), 0644);
 }
 
 Outcome Trust::Renew() {

@@ -315,6 +315,8 @@ INSTANTIATE_TEST_SUITE_P(
             "spec.rules[0].filters[0].type", kNotYetText},
         Row{"filter without its part", Filter("{type: URLRewrite}"), 8, "spec.rules[0].filters[0].urlRewrite",
             "is required"},
+        Row{"a hostname that is none", Filter("{type: URLRewrite, urlRewrite: {hostname: \"a b.example\"}}"), 8,
+            "spec.rules[0].filters[0].urlRewrite.hostname", "it may hold only a-z, 0-9 and '-' in each part between dots"},
         Row{"filter of another part", Filter("{type: URLRewrite, urlRewrite: {hostname: a}, requestRedirect: {}}"), 8,
             "spec.rules[0].filters[0].requestRedirect", "unknown field"},
         Row{"header owned by the proxy",

@@ -110,7 +110,7 @@ bool IsSubdomain(std::string_view name, std::string* why) {
   for (size_t start = 0; start <= name.size();) {
     size_t dot = std::min(name.find('.', start), name.size());
     if (!IsLabel(name.substr(start, dot - start), why)) {
-      *why = "each part between dots " + *why;
+      *why += " in each part between dots";
       return false;
     }
     start = dot + 1;

@@ -187,6 +187,9 @@ class CliTest(Base):
         self.fail_with(USAGE, "--output: xml not in {table,json,yaml}", "status", "-o", "xml")
         self.fail_with(USAGE, "\"soon\" is no duration", "check", "--timeout", "soon")
         self.fail_with(USAGE, "--file is required", "apply")
+        self.fail_with(USAGE, "--file is required", "apply", "mesh.yaml")
+        self.fail_with(USAGE, "there is no subcommand \"list\"", "token", "list")
+        self.fail_with(USAGE, "subcommand is required", "-f", "mesh.yaml")
 
     def test_help_has_examples_and_exit_codes(self):
         out = self.succeed("--help")

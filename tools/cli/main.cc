@@ -269,7 +269,8 @@ void AddWait(CLI::App* command, Flags* flags) {
 }
 
 void AddObject(CLI::App* command, Flags* flags, bool needed) {
-  command->add_option("kind", flags->kind, "service, workload, httproute, trafficpolicy, ...; all")->required(needed);
+  const std::string kinds = "service, workload, httproute, trafficpolicy, ...";
+  command->add_option("kind", flags->kind, needed ? kinds : kinds + "; all")->required(needed);
   command->add_option("name", flags->name, "NAME or NAMESPACE/NAME")->required(needed);
   command->add_option("-n,--namespace", flags->space, "namespace (default: \"default\" for one object, all for a list)");
 }
@@ -345,8 +346,13 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& help_or_version) {
     return app.exit(help_or_version);
   } catch (const CLI::RequiredError& error) {
-    const std::vector<std::string> unknown = app.remaining();
-    if (!unknown.empty()) return Fail(kUsage, "there is no subcommand \"" + unknown.front() + "\" (see outrigger --help)");
+    const CLI::App* chosen = &app;
+    while (!chosen->get_subcommands().empty()) chosen = chosen->get_subcommands().front();
+    const std::vector<std::string> unknown = app.remaining(true);
+    // A command that was named lacks something else than a command's name.
+    if (!chosen->get_subcommands(nullptr).empty() && !unknown.empty() && !unknown.front().starts_with('-')) {
+      return Fail(kUsage, "there is no subcommand \"" + unknown.front() + "\" (see outrigger --help)");
+    }
     return Fail(kUsage, std::string(error.what()) + " (see outrigger --help)");
   } catch (const CLI::ParseError& error) {
     return Fail(kUsage, std::string(error.what()) + " (see outrigger --help)");

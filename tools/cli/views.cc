@@ -279,7 +279,10 @@ std::string ProblemText(const Json& problem, std::string_view file) {
   if (const Json& line = At(problem, "line"); line.is_number() && line != 0) text += ":" + line.dump();
   if (problem.contains("kind")) text += ": " + KeyText(problem);
   if (problem.contains("field")) text += ": " + Show(problem, "field");
-  return text + ": " + Show(problem, "reason");
+  text += ": " + Show(problem, "reason");
+  // A file's name may hold what a terminal would obey.
+  std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }, '?');
+  return text;
 }
 
 }  // namespace outrigger::cli

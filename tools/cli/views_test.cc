@@ -75,6 +75,10 @@ TEST(ProblemText, IsAPlaceAndAReason) {
             "m:1: MeshPolicy mesh: r");
 }
 
+TEST(ProblemText, IsOneLineThatNoTerminalObeys) {
+  EXPECT_EQ(ProblemText({{"file", "a\nb\x1b[31m.yaml"}, {"line", 1}, {"reason", "r"}}, "?"), "a?b?[31m.yaml:1: r");
+}
+
 TEST(StatusTable, ShowsEachProxyItsRefusalsAndWhoIsAbsent) {
   const Json status = Json::parse(R"({"generation": 7, "objects": {"Service": 2, "Workload": 3}, "rejected": [{}], "mtls": "strict",
     "trust_domain": "cluster.local", "now": "2026-11-21T10:00:00Z",
