@@ -81,6 +81,7 @@ void ServerSession::Deliver(http::StreamEvent& event) {
   using Kind = http::StreamEvent::Kind;
   if (event.kind == Kind::kRequest) {
     head_timer_.Disarm();
+    if (!silence_timer_.armed()) host_->loop->Arm(&silence_timer_, net::Connection::kSilenceCheck);
     exchanges_.push_back(std::make_unique<Exchange>(host_, this, path_, event.stream));
     exchanges_.back()->Begin(event.request);
     return;
@@ -154,6 +155,17 @@ void ServerSession::OnIdleTimeout() {
     return;
   }
   Touch();
+}
+
+// A client whose machine vanished while its answer was on the way.
+void ServerSession::OnSilenceCheck() {
+  if (gone_ || exchanges_.empty()) return;  // the next request starts it again
+  if (transport_.connection().unacknowledged_for() < net::Connection::kSilenceLimit) {
+    host_->loop->Arm(&silence_timer_, net::Connection::kSilenceCheck);
+    return;
+  }
+  transport_.Abort();
+  OnClosed(Error::Make(ErrorCode::kReset, "the client's machine does not acknowledge what it is sent", Fault::kDownstream));
 }
 
 // ---------------------------------------------------------------- output
@@ -271,6 +283,7 @@ void ServerSession::Gone() {
   gone_ = true;
   head_timer_.Disarm();
   idle_timer_.Disarm();
+  silence_timer_.Disarm();
   owner_->OnSessionGone(this);
 }
 

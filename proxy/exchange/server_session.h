@@ -66,6 +66,7 @@ class ServerSession final : private net::Transport::Handler, private net::TurnTa
   void TellClientGone(const Error& error);
   void OnHeadTimeout();
   void OnIdleTimeout();
+  void OnSilenceCheck();
 
   Host* const host_;
   SessionOwner* const owner_;
@@ -83,6 +84,7 @@ class ServerSession final : private net::Transport::Handler, private net::TurnTa
   bool write_shut_ = false;  // FIN is sent: a tunnel's half-close
   CallbackTimer<ServerSession, &ServerSession::OnHeadTimeout> head_timer_{this};
   CallbackTimer<ServerSession, &ServerSession::OnIdleTimeout> idle_timer_{this};
+  CallbackTimer<ServerSession, &ServerSession::OnSilenceCheck> silence_timer_{this};
   net::Transport transport_;
 };
 

@@ -54,6 +54,11 @@ class Connection {
   // How long the peer's kernel has left bytes of ours without an acknowledgement. Zero when it has them all, when its reader stalls (it
   // then acknowledges probes), and where nobody knows.
   virtual Duration unacknowledged_for() const { return {}; }
+  // A machine that lost power says nothing, and its kernel's silence would last a quarter of an hour for what is under way: whoever has a
+  // request on a connection looks this often and gives up at this limit (between two retransmissions, each twice as far from the last:
+  // some 23 s in all).
+  static constexpr Duration kSilenceCheck = std::chrono::seconds(5);
+  static constexpr Duration kSilenceLimit = std::chrono::seconds(10);
 
   virtual Address local() const = 0;
   virtual Address remote() const = 0;

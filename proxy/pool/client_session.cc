@@ -12,10 +12,6 @@ std::unique_ptr<net::Connection> Dial(net::Loop* loop, const net::Address& addre
 
 }  // namespace
 
-// A machine that lost power says nothing, and its kernel's silence would last a quarter of an hour for a request that is under way.
-constexpr Duration kSilenceCheck = 5s;
-constexpr Duration kSilenceLimit = 10s;  // between two retransmissions, each twice as far from the last: some 23 s in all
-
 // ---------------------------------------------------------------- StreamImpl
 
 StreamImpl::~StreamImpl() {
@@ -97,7 +93,7 @@ void ClientSession::StartRequest(StreamImpl* stream) {
   stream->head_ = nullptr;
   stream->started_ = true;
   streams_.push_back(stream);
-  if (!silence_timer_.armed()) loop_->Arm(&silence_timer_, kSilenceCheck);
+  if (!silence_timer_.armed()) loop_->Arm(&silence_timer_, net::Connection::kSilenceCheck);
   loop_->AtTurnEnd(this);
 }
 
@@ -320,8 +316,8 @@ void ClientSession::OnIdleTimeout() {
 
 void ClientSession::OnSilenceCheck() {
   if (gone_ || !busy()) return;  // the next request starts it again
-  if (transport_.connection().unacknowledged_for() < kSilenceLimit) {
-    loop_->Arm(&silence_timer_, kSilenceCheck);
+  if (transport_.connection().unacknowledged_for() < net::Connection::kSilenceLimit) {
+    loop_->Arm(&silence_timer_, net::Connection::kSilenceCheck);
     return;
   }
   const Error error = Error::Make(ErrorCode::kReset, "the upstream's machine does not acknowledge what it is sent", Fault::kUpstream);
