@@ -300,10 +300,22 @@ TEST_F(NetworkTest, AResetIsSentOnceAndAPartitionSwallowsIt) {
   a.reset();
   world->RunFor(1s);
   world->HealAll();
-  world->RunFor(60s);
-  EXPECT_EQ(at_b().events, "") << "half open: only a byte sent would find out";
+  world->RunFor(20s);
+  EXPECT_EQ(at_b().events, "") << "half open: only a byte sent, or keep-alive, would find out";
   WriteText(b(), "are you there?");
   ASSERT_TRUE(world->RunUntil([&] { return !at_b().error.ok(); }, 10s));
+  EXPECT_EQ(at_b().error.code, ErrorCode::kReset);
+}
+
+TEST_F(NetworkTest, AResetThatAPartitionSwallowedIsLearntFromKeepAlive) {
+  Open();
+  ConnectAndAccept();
+  world->Partition(client_machine(), server_machine());
+  a->Abort();
+  a.reset();
+  world->RunFor(1s);
+  world->HealAll();
+  world->RunFor(60s);  // a kernel that knows no such connection answers the probe
   EXPECT_EQ(at_b().error.code, ErrorCode::kReset);
 }
 

@@ -63,6 +63,9 @@ void Tcp::OnEvent(uint32_t event, uint64_t argument) {
         world_->Push(std::chrono::seconds(1) * (1 << std::min(syn_tries_++, 6)), shared_from_this(), event, argument);
     } else if (op != kRst || ends_[sender].open) {  // ... of a middlebox: both ends go on until they hear it
       world_->Park(shared_from_this(), event, argument);
+    } else {
+      ends_[sender].forgotten = true;
+      world_->Push(kKeepAlive, shared_from_this(), kProbe * 2 + static_cast<uint32_t>(1 - sender), world_->heals());
     }
     return;
   }
@@ -306,9 +309,13 @@ Duration Tcp::unacknowledged_for(int side) const {
 void Tcp::OnProbe(int side, uint64_t heals) {
   End& end = ends_[side];
   const End& peer = ends_[1 - side];
-  if (!end.open || !end.failure.ok() || end.mute) return;
+  if (!end.open || !end.failure.ok()) return;
   const bool reaches = world_->Reaches(*end.machine, *peer.machine) && world_->Reaches(*peer.machine, *end.machine);
-  if (!peer.gone && (reaches || heals != world_->heals())) return;
+  const bool answered_with_reset = peer.forgotten && reaches;
+  if (!peer.gone && !answered_with_reset && (reaches || heals != world_->heals())) {
+    if (peer.forgotten) world_->Push(kKeepAlive, shared_from_this(), kProbe * 2 + static_cast<uint32_t>(side), world_->heals());
+    return;
+  }
   // While bytes are on the way the kernel sends those again, and no probes.
   if (const Instant until = end.last_progress + kRetransmissions; end.in_flight > 0 && world_->now() < until && !reaches) {
     return world_->PushAt(until, shared_from_this(), kProbe * 2 + static_cast<uint32_t>(side), heals);

@@ -88,6 +88,7 @@ class Tcp final : public EventSink, public ListLink<Tcp>, public std::enable_sha
     bool connected = false;
     bool fin_received = false;
     bool gone = false;       // its machine lost power: nobody there remembers the connection
+    bool forgotten = false;  // closed, and its RST was swallowed: its kernel answers whatever comes with another
     Error failure;           // final
     // The direction that this end sends.
     Buffer bytes;
