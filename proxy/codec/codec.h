@@ -85,6 +85,12 @@ class ServerCodec : public Codec {
   // For the owner's own verdict on what it was reading (408): a reply with `reason` in x-outrigger-reason and one line of text where no
   // response has begun, GOAWAY on HTTP/2; should_close() is true afterwards.
   virtual void ReplyAndClose(int status, std::string_view reason, std::string_view text) = 0;
+  // The reply made here to what never became a kRequest, for the owner's record; status 0: none was made.
+  struct Refused {
+    int status = 0;
+    std::string_view reason;  // static text
+  };
+  virtual Refused refused() const { return {}; }
 };
 
 class ClientCodec : public Codec {

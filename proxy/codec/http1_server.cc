@@ -42,6 +42,7 @@ class Http1Server final : public ServerCodec {
   void Reset(StreamId stream, ErrorCode reason) override;
   bool head_started() const override { return !active_ && !closed_ && reader_.started(); }
   void ReplyAndClose(int status, std::string_view reason, std::string_view text) override;
+  Refused refused() const override { return refused_; }
   void Drain() override { draining_ = true; }
 
   Version version() const override { return Version::kHttp11; }
@@ -70,6 +71,7 @@ class Http1Server final : public ServerCodec {
   http::RequestHead head_;
   http::HeaderMap trailers_;
   Error error_;
+  Refused refused_;
 
   // Of the connection.
   bool draining_ = false;  // the next response says close
@@ -354,6 +356,7 @@ void Http1Server::Fail(const Refusal& refusal, ErrorCode code, Fault whose) {
 }
 
 void Http1Server::WriteReply(int status, std::string_view reason, std::string_view text) {
+  if (!active_) refused_ = {status, reason};
   std::string body = std::to_string(status);
   body.append(" ").append(http::StandardReason(status)).append(": ").append(text).append("\n");
   http::ResponseHead head;

@@ -116,6 +116,16 @@ TEST_F(HeadsTest, AHeadOver64KibIs431) {
   EXPECT_EQ(Refused("GET / HTTP/1.1\r\nHost: orders\r\nx: " + std::string(65 * 1024, 'v') + "\r\n\r\n"), "431 request-head-too-large");
 }
 
+TEST_F(HeadsTest, WhatCannotBeReadIsCountedAndLoggedLikeAnyRequest) {
+  Publish();
+  EXPECT_EQ(Refused("HELLO WORLD\r\n\r\n"), "400 malformed-request");
+  ASSERT_EQ(records().size(), 1u);
+  EXPECT_EQ(last_record().status, 400);
+  EXPECT_EQ(last_record().reason, "malformed-request");
+  EXPECT_EQ(last_record().flags, "DPE");
+  EXPECT_EQ(last_record().attempts, 0u);
+}
+
 TEST_F(HeadsTest, MoreThanAHundredFieldsAre431) {
   Publish();
   std::string fields;

@@ -89,6 +89,7 @@ void ServerSession::Deliver(http::StreamEvent& event) {
   if (event.kind == Kind::kFailed) {
     broken_ = true;
     head_timer_.Disarm();
+    RecordRefused(0u | (event.error.code == ErrorCode::kClosed ? observe::Flag::kDC : observe::Flag::kDPE));
     TellClientGone(event.error);
     return;
   }
@@ -141,8 +142,30 @@ void ServerSession::WatchHead(bool fed) {
 
 void ServerSession::OnHeadTimeout() {
   codec_->ReplyAndClose(408, "request-head-timeout", "the request head did not arrive in time");
+  RecordRefused(0u | observe::Flag::kDPE);
   broken_ = true;
   Touch();
+}
+
+// What could not be read never became an exchange; it is counted and logged all the same.
+void ServerSession::RecordRefused(uint32_t flags) {
+  const codec::ServerCodec::Refused refused = codec_->refused();
+  if (refused.status == 0) return;
+  observe::ExchangeRecord record;
+  record.direction = origin_.direction;
+  if (const auto listener = host_->epoch->listeners.find(origin_.listener); listener != host_->epoch->listeners.end()) {
+    record.access_log = listener->second->config.access_log;
+  }
+  record.started = host_->loop->wall_now();
+  record.version = codec_->version();
+  record.method = http::Method::kOther;
+  record.status = refused.status;
+  record.flags = flags;
+  record.reason = refused.reason;
+  record.downstream_address = origin_.remote_text;
+  record.mutual_tls = origin_.peer != nullptr;
+  path_->Describe(origin_, Plan{}, nullptr, &record);
+  host_->sink->OnExchange(record);
 }
 
 void ServerSession::OnIdleTimeout() {

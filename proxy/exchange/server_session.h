@@ -67,6 +67,7 @@ class ServerSession final : private net::Transport::Handler, private net::TurnTa
   void OnHeadTimeout();
   void OnIdleTimeout();
   void OnSilenceCheck();
+  void RecordRefused(uint32_t flags);
 
   Host* const host_;
   SessionOwner* const owner_;
