@@ -134,10 +134,12 @@ TEST_F(FilesTest, ListsSortedWithoutTemporaries) {
   std::filesystem::create_symlink("nowhere", folder_ / "dangling");
   const std::vector<net::DirectoryEntry> entries = files_.List(folder_.path()).value();
   EXPECT_THAT(entries, ElementsAre(Field(&net::DirectoryEntry::name, "a.yaml"), Field(&net::DirectoryEntry::name, "b.yaml"),
-                                   Field(&net::DirectoryEntry::name, "sub")));
+                                   Field(&net::DirectoryEntry::name, "dangling"), Field(&net::DirectoryEntry::name, "sub")));
   EXPECT_EQ(entries[1].size_bytes, 5u);
   EXPECT_FALSE(entries[1].directory);
-  EXPECT_TRUE(entries[2].directory);
+  EXPECT_FALSE(entries[2].directory);
+  EXPECT_EQ(files_.Read(folder_ / "dangling").error().code, ErrorCode::kNotFound);
+  EXPECT_TRUE(entries[3].directory);
   const uint64_t inode = entries[0].inode;
   ASSERT_TRUE(files_.Replace(folder_ / "a.yaml", "1").ok());
   EXPECT_NE(files_.List(folder_.path()).value()[0].inode, inode);

@@ -134,7 +134,11 @@ class PosixFiles final : public net::Files {
       const std::string_view name = found->d_name;
       if (name == "." || name == ".." || IsTemporaryName(name)) continue;
       struct stat status{};
-      if (fstatat(dirfd(directory), found->d_name, &status, 0) != 0) continue;  // gone meanwhile, or a link to nowhere
+      // A link that leads nowhere is listed as itself: that it cannot be read is another thing than that it is gone.
+      if (fstatat(dirfd(directory), found->d_name, &status, 0) != 0 &&
+          fstatat(dirfd(directory), found->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        continue;  // gone meanwhile
+      }
       const Duration modified = std::chrono::seconds(status.st_mtim.tv_sec) + Duration(status.st_mtim.tv_nsec);
       entries.push_back({std::string(name), S_ISDIR(status.st_mode), static_cast<uint64_t>(status.st_size), WallTime(modified),
                          static_cast<uint64_t>(status.st_ino)});

@@ -35,7 +35,7 @@ class Files {
   virtual Outcome Replace(const std::string& path, std::string_view contents, uint32_t mode = 0644) = 0;
   virtual Outcome Remove(const std::string& path) = 0;
   virtual Outcome MakeFolder(const std::string& path, uint32_t mode = 0755) = 0;  // with parents; fine when it exists
-  // Sorted by name; temporary files of Replace are left out.
+  // Sorted by name; temporary files of Replace are left out. A link stands for what it leads to, one that leads nowhere for itself.
   virtual Result<std::vector<DirectoryEntry>> List(const std::string& folder) = 0;
   virtual Result<uint32_t> Mode(const std::string& path) = 0;  // permission bits
   // Calls back in a later turn after something in `folder` (not below it) was made, changed, moved or removed, or the folder itself

@@ -136,6 +136,22 @@ class SavedFilesTest(mesh.MeshTest):
         self.sees("orders", "b")
         self.eventually("nothing is rejected", lambda: self.rejected() == [])
 
+    def test_a_link_that_leads_nowhere_keeps_what_it_declared_until_it_is_removed(self):
+        kept = os.path.join(self.folder, "route.yaml")
+        with open(kept, "w", encoding="utf-8") as out:
+            out.write(REDIRECT % ("moved", "orders", "/a"))
+        os.symlink(kept, self.path("route.yaml"))
+        self.sees("orders", "a")
+        os.remove(kept)
+        os.utime(self.path("mesh.yaml"))  # nothing tells of what happens outside of the folder
+        self.eventually("the link is told", lambda: self.rejected())
+        (file, _, _, _, reason, previous), *more = self.rejected()
+        self.assertEqual((file, previous, more), ("route.yaml", True, []))
+        self.assertIn("cannot be read", reason)
+        self.assertEqual(self.leads_to("orders"), "a")
+        os.remove(self.path("route.yaml"))
+        self.sees("orders", None)
+
     def test_an_object_that_was_never_good_is_told_and_nothing_else_changes(self):
         before = self.mesh.status()["generation"]
         self.mesh.write("new.yaml", mesh.service_yaml("fresh", "app: x").replace("port: 80", "port: 0"))
